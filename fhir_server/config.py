@@ -1,0 +1,55 @@
+"""Every setting of the server, each read from the environment as FHIR_<NAME>."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+from pydantic import AliasChoices, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """The server's configuration; safe by default: loopback only, a private database, bounded everything."""
+
+    model_config = SettingsConfigDict(env_prefix="FHIR_", extra="ignore")
+
+    # Where
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8080, description="TCP port to listen on; 0 takes a free one.")
+    workers: int = Field(1, ge=1, description="Server processes.")
+    data_dir: Path = Field(Path("data"), description="Private mongod, generated keys, load progress.")
+    base_url: str | None = Field(None, description="Public base URL of the FHIR API, e.g. https://ehr.example/fhir.")
+    trusted_proxies: str = Field("", description="Comma list of addresses whose X-Forwarded-* headers are believed.")
+    open: bool = Field(True, description="No sign-in; loopback only. The only mode until SMART lands.")
+
+    # Database
+    mongodb_uri: str | None = Field(
+        None,
+        validation_alias=AliasChoices("FHIR_MONGODB_URI", "MONGODB_URI", "mongodb_uri"),
+        description="A replica set or sharded cluster; without it a private mongod is started in data_dir.",
+    )
+    database: str = Field("fhir", description="Prefix of the database names: <prefix>_fhir, <prefix>_system.")
+    mongod_cache_gb: float = Field(0.5, description="WiredTiger cache of the private mongod, GB.")
+
+    # Limits a caller can meet; each is named in docs/limits.md
+    max_body_bytes: int = Field(16 * 1024 * 1024, description="Largest request body (413 beyond).")
+    max_resource_bytes: int = Field(6 * 1024 * 1024, description="Largest stored resource, JSON text (413 beyond).")
+    max_bundle_entries: int = Field(10_000, description="Entries of a batch or transaction (413 beyond).")
+    default_count: int = Field(20, description="Page size when _count is absent.")
+    max_count: int = Field(1000, description="Largest page; a larger _count is lowered to it.")
+    max_include: int = Field(1000, description="Included resources per page.")
+    query_seconds: float = Field(20.0, description="Time limit of one database query.")
+    max_pending_writes: int = Field(4096, description="Writes waiting for a flush before 503 answers.")
+    body_seconds: float = Field(30.0, description="Time a caller has to send a request body.")
+
+    # Choices
+    strict_search: bool = Field(True, description="Unknown search parameters are refused unless handling=lenient.")
+    multiple_delete: bool = Field(False, description="A conditional delete may delete several matches.")
+    log_level: str = Field("info", description="debug, info, warning or error.")
+
+
+@lru_cache(1)
+def settings() -> Settings:
+    """The settings of this process, read once."""
+    return Settings()

@@ -1,0 +1,135 @@
+"""The R4 definitions, compiled ahead of time and read lazily from the package data.
+
+Made by `python -m scripts.definitions` from the published bundles; see docs/decisions/0002.
+"""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from types import MappingProxyType
+
+import msgspec
+
+from fhir_server.definitions.shapes import (
+    Binding,
+    Constraint,
+    ElementDefinition,
+    Manifest,
+    OperationDefinition,
+    OperationParameter,
+    SearchComponent,
+    SearchParameter,
+    TypeDefinition,
+)
+
+__all__ = [
+    "DATA_TYPES",
+    "FHIR_VERSION",
+    "RESOURCE_TYPES",
+    "VERSION",
+    "Binding",
+    "Constraint",
+    "ElementDefinition",
+    "OperationDefinition",
+    "OperationParameter",
+    "SearchComponent",
+    "SearchParameter",
+    "TypeDefinition",
+    "codes",
+    "codings",
+    "compartments",
+    "is_primitive",
+    "mandatory_elements",
+    "operations",
+    "search_parameters",
+    "summary_elements",
+    "type_definition",
+    "type_names",
+]
+
+_data = files(__name__) / "data"
+_manifest = msgspec.json.decode((_data / "manifest.json").read_bytes(), type=Manifest)
+
+FHIR_VERSION = _manifest.fhir_version
+VERSION = f"{_manifest.fhir_version}+{_manifest.digest[:12]}"  # changes when any compiled definition does
+RESOURCE_TYPES = frozenset(_manifest.resource_types)  # the 146 concrete ones
+DATA_TYPES = frozenset(_manifest.data_types)
+
+
+def _read(name: str) -> bytes:
+    return gzip.decompress((_data / name).read_bytes())
+
+
+@cache
+def _types() -> dict[str, msgspec.Raw]:
+    return msgspec.json.decode(_read("types.json.gz"), type=dict[str, msgspec.Raw])
+
+
+@cache
+def type_definition(name: str) -> TypeDefinition:
+    """The definition of a resource type, data type or nested type ("Patient.contact"); KeyError if there is none."""
+    return msgspec.json.decode(_types()[name], type=TypeDefinition)
+
+
+def type_names() -> frozenset[str]:
+    """Every name that type_definition knows: resources, abstract ones, data types and nested types."""
+    return frozenset(_types())
+
+
+def is_primitive(name: str) -> bool:
+    """Whether this type is a JSON string, number or boolean; primitives are the types with a small initial."""
+    return name[0].islower()
+
+
+@cache
+def search_parameters() -> tuple[SearchParameter, ...]:
+    """The 1,375 published SearchParameters, sorted by URL."""
+    return msgspec.json.decode(_read("search-parameters.json.gz"), type=tuple[SearchParameter, ...])
+
+
+@cache
+def compartments() -> Mapping[str, Mapping[str, tuple[str, ...]]]:
+    """Compartment type → resource type → search parameter codes; the code "{def}" means the resource itself.
+
+    Only resource types that can be in the compartment are listed.
+    """
+    read = msgspec.json.decode(_read("compartments.json.gz"), type=dict[str, dict[str, tuple[str, ...]]])
+    return MappingProxyType({name: MappingProxyType(members) for name, members in read.items()})
+
+
+@cache
+def operations() -> tuple[OperationDefinition, ...]:
+    """The 46 published OperationDefinitions, sorted by URL."""
+    return msgspec.json.decode(_read("operations.json.gz"), type=tuple[OperationDefinition, ...])
+
+
+@cache
+def _codes() -> dict[str, dict[str, frozenset[str]]]:
+    return msgspec.json.decode(_read("codes.json.gz"), type=dict[str, dict[str, frozenset[str]]])
+
+
+@cache
+def codes(value_set: str) -> frozenset[str] | None:
+    """The codes of a value set with a required binding, whatever their system; None where R4 cannot list them."""
+    systems = codings(value_set)
+    return None if systems is None else frozenset().union(*systems.values())
+
+
+def codings(value_set: str) -> Mapping[str, frozenset[str]] | None:
+    """The same by system: system → codes."""
+    return _codes().get(value_set.partition("|")[0])
+
+
+@cache
+def summary_elements(type_name: str) -> frozenset[str]:
+    """JSON properties of this type that are in its `_summary=true` form."""
+    return frozenset(e.name for e in type_definition(type_name).properties if e.is_summary)
+
+
+@cache
+def mandatory_elements(type_name: str) -> frozenset[str]:
+    """JSON properties of this type with a minimum cardinality of 1 (every property of a mandatory choice)."""
+    return frozenset(e.name for e in type_definition(type_name).properties if e.min)

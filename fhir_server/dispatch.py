@@ -1,0 +1,75 @@
+"""FhirRequest → handler → FhirResponse: the one way of a request, and of a Bundle entry."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from fhir_server import api, json
+from fhir_server.context import Context, FhirRequest, FhirResponse
+from fhir_server.definitions import operations
+from fhir_server.interactions.urls import route
+from fhir_server.outcomes import MethodNotAllowed, NoSuchRoute, NotImplementedYet
+from fhir_server.registry import Handler, Operation, registry
+from fhir_server.summary import summarize
+
+_SUBSET = {"read", "vread", "create", "update", "patch", "history-instance", "history-type", "history-system"}
+
+
+async def dispatch(ctx: Context, request: FhirRequest) -> FhirResponse:
+    """Run one interaction. Raises FhirError; whatever a handler answers is already durable, or part of ctx.unit."""
+    route(request)
+    handler = _operation(request) if request.operation else registry.interactions.get(request.interaction)
+    if handler is None:
+        raise NotImplementedYet(f"{request.interaction} is not built yet.")
+    response = await handler(ctx, request)
+    if ctx.unit is None:
+        api.complete(request, response)
+        if request.query and request.interaction in _SUBSET:
+            subset(request, response)
+    return response
+
+
+def _operation(request: FhirRequest) -> Handler:
+    name = request.operation or ""
+    found = registry.operations.get(name)
+    if found is None:
+        if name in _published_operations():
+            raise NotImplementedYet(f"${name} is defined by R4 and not built here yet.")
+        raise NoSuchRoute(f"There is no operation ${name[:64]}.")
+    if not _level_fits(found, request):
+        raise NoSuchRoute(f"${name} cannot be called at this level or for this type.")
+    if request.method not in ("GET", "HEAD", "POST") or (found.affects_state and request.method != "POST"):
+        raise MethodNotAllowed(f"${name} takes POST.", headers={"Allow": "POST"})
+    return found.handler
+
+
+def _level_fits(operation: Operation, request: FhirRequest) -> bool:
+    if request.type is None:
+        return operation.system
+    types = operation.instances if request.id is not None else operation.types
+    return "*" in types or request.type in types
+
+
+@lru_cache(1)
+def _published_operations() -> frozenset[str]:
+    return frozenset(operation.code for operation in operations())
+
+
+def subset(request: FhirRequest, response: FhirResponse) -> None:
+    """Apply `_summary` and `_elements` to the resource that is answered."""
+    query = dict(request.query)
+    summary, elements = query.get("_summary"), query.get("_elements")
+    if summary is None and not elements:
+        return
+    resource = json.decode(response.text) if response.text is not None else response.resource
+    if resource is None or resource["resourceType"] == "OperationOutcome":
+        return
+    names = [name.strip() for name in elements.split(",") if name.strip()] if elements else None
+    response.text = None
+    if resource["resourceType"] == "Bundle" and request.interaction.startswith("history"):
+        for entry in resource.get("entry", []):
+            if "resource" in entry:
+                entry["resource"] = summarize(entry["resource"], summary=summary, elements=names)
+        response.resource = resource
+    else:
+        response.resource = summarize(resource, summary=summary, elements=names)

@@ -1,0 +1,122 @@
+"""https://hl7.org/fhir/R4/http.html#history: of an instance, of a type, of everything; newest first."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from urllib.parse import urlencode
+
+from fhir_server import json
+from fhir_server.context import Context, FhirRequest, FhirResponse
+from fhir_server.outcomes import Invalid, NotFound, ValueWrong
+from fhir_server.registry import interaction
+from fhir_server.search.types.date import period
+from fhir_server.storage.history import Span
+from fhir_server.storage.stored import Stored, instant
+
+_KNOWN = {"_count", "_since", "_at", "_cursor", "_sort", "_format", "_pretty", "_summary", "_elements", "_", "_list"}
+_SORT = "-_lastUpdated"
+
+
+@interaction("history-instance")
+@interaction("history-type")
+@interaction("history-system")
+async def history(ctx: Context, request: FhirRequest) -> FhirResponse:
+    """A Bundle of versions, deletions included, a page at a time."""
+    span = _span(ctx, request)
+    versions = await ctx.repository.history.versions(ctx.principal, span)
+    more = len(versions) == span.limit
+    versions = versions[: span.limit - 1]
+    total = None
+    if request.id is not None:
+        assert request.type
+        total = await ctx.repository.history.count(ctx.principal, request.type, request.id)
+        if total == 0:
+            raise NotFound(f"There is no {request.type} with this id.")
+        if span.since is not None or span.at is not None:
+            total = None
+    return FhirResponse(text=_bundle(ctx, request, versions, more=more, total=total))
+
+
+def _span(ctx: Context, request: FhirRequest) -> Span:
+    query: dict[str, str] = {}
+    for name, value in request.query:
+        if name not in _KNOWN or name == "_list":
+            raise Invalid(f"History does not know the parameter {name[:64]!r}.", expression=[f"http.{name[:64]}"])
+        query[name] = value
+    if query.get("_sort", _SORT) != _SORT:
+        raise Invalid(f"History is sorted by {_SORT} only.", expression=["http._sort"])
+    return Span(
+        type=request.type,
+        id=request.id,
+        since=_time(query, "_since")[0] if "_since" in query else None,
+        at=_time(query, "_at") if "_at" in query else None,
+        after=_after(query["_cursor"]) if "_cursor" in query else None,
+        limit=_count(ctx, query) + 1,
+    )
+
+
+def _count(ctx: Context, query: dict[str, str]) -> int:
+    text = query.get("_count", str(ctx.settings.default_count))
+    if not re.fullmatch(r"[0-9]{1,9}", text):
+        raise ValueWrong("_count is a number, 0 or more.", expression=["http._count"])
+    return max(1, min(int(text), ctx.settings.max_count))
+
+
+def _time(query: dict[str, str], name: str) -> tuple[int, int]:
+    try:
+        return period(query[name])
+    except ValueError:
+        raise ValueWrong(f"{name} is a date, dateTime or instant.", expression=[f"http.{name}"]) from None
+
+
+def _bundle(
+    ctx: Context, request: FhirRequest, versions: list[Stored], *, more: bool, total: int | None
+) -> bytes:
+    """The Bundle with each stored text spliced in as it is."""
+    here = f"{ctx.base_url}/{request.path}"
+    kept = [(name, value) for name, value in request.query if name not in ("_cursor", "_")]
+    links = [{"relation": "self", "url": f"{here}?{urlencode(kept)}" if kept else here}]
+    if more and versions:
+        links.append({"relation": "next", "url": f"{here}?{urlencode([*kept, ('_cursor', _cursor(versions[-1]))])}"})
+    head: dict[str, object] = {"resourceType": "Bundle", "type": "history"}
+    if total is not None:
+        head["total"] = total
+    head["link"] = links
+    opening = json.encode(head)[:-1]
+    if not versions:
+        return opening + b"}"
+    return opening + b',"entry":[' + b",".join(_entry(ctx, version) for version in versions) + b"]}"
+
+
+def _entry(ctx: Context, stored: Stored) -> bytes:
+    method = "DELETE" if stored.deleted else stored.method or "PUT"
+    returned = stored.version == 1 or method == "POST"
+    tail = {
+        "request": {"method": method, "url": stored.type if method == "POST" else stored.key},
+        "response": {
+            "status": "204" if stored.deleted else "201" if returned else "200",
+            "etag": f'W/"{stored.version}"',
+            "lastModified": instant(stored.updated),
+        },
+    }
+    opening = b'{"fullUrl":' + json.encode(f"{ctx.base_url}/{stored.key}")
+    if not stored.deleted:
+        opening += b',"resource":' + stored.text.encode()
+    return opening + b"," + json.encode(tail)[1:]
+
+
+def _cursor(stored: Stored) -> str:
+    """Opaque to callers; it grants nothing, since every page is filtered for its caller anew."""
+    content = f"{stored.updated}:{stored.key}/{stored.version}"
+    return base64.urlsafe_b64encode(content.encode()).decode().rstrip("=")
+
+
+def _after(cursor: str) -> tuple[int, str]:
+    try:
+        content = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
+        updated, _, key = content.partition(":")
+        return int(updated), key
+    except (ValueError, binascii.Error):
+        raise Invalid("The _cursor is not one of this server's.", expression=["http._cursor"]) from None

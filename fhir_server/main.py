@@ -1,0 +1,166 @@
+"""Composition root: settings, discovery, lifespan; nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import structlog
+
+import fhir_server.interactions
+import fhir_server.operations
+from fhir_server.access import Principal
+from fhir_server.access.principal import ANYONE, SYSTEM
+from fhir_server.config import Settings
+from fhir_server.config import settings as environment
+from fhir_server.context import Context
+from fhir_server.dispatch import dispatch
+from fhir_server.registry import discover
+from fhir_server.rest.app import FhirApp
+from fhir_server.rest.site import site
+from fhir_server.search.extract import extract
+from fhir_server.storage.clock import Clock
+from fhir_server.storage.database import Database
+from fhir_server.storage.reindex import reindex
+from fhir_server.storage.repository import Repository
+
+log = structlog.get_logger(__name__)
+
+Json = dict[str, Any]
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+
+class Server:
+    """The parts of one server process, wired together: for HTTP and for commands alike."""
+
+    def __init__(self, settings: Settings, database: Database, clock: Clock, secret: bytes) -> None:
+        self.settings = settings
+        self.database = database
+        self._secret = secret
+        self.repository = Repository(
+            database, clock, query_seconds=settings.query_seconds, max_pending=settings.max_pending_writes
+        )
+
+    def context(self, base_url: str = "", request_id: str = "", principal: Principal = SYSTEM) -> Context:
+        """What one request carries; without a base URL, the configured or the local one."""
+        return Context(
+            principal,
+            self.repository,
+            self.settings,
+            base_url or self.settings.base_url or f"http://{self.settings.host}:{self.settings.port}/fhir",
+            dispatch,
+            self._secret,
+            request_id,
+        )
+
+    async def counts(self) -> dict[str, int]:
+        """Current resources by type."""
+        return await self.repository.counts(SYSTEM)
+
+    async def ready(self) -> bool:
+        """Whether the database answers within two seconds."""
+        try:
+            await self.database.wait(2)
+        except Exception as error:
+            log.warning("database not ready", exception=type(error).__name__)
+            return False
+        return True
+
+    async def marker(self, id_: str) -> Json | None:
+        """What a command noted under this id, together with what it wrote."""
+        return await self.database.markers.find_one({"_id": id_})
+
+    async def clear_markers(self, prefix: str) -> None:
+        """Forget every marker whose id begins so."""
+        await self.database.markers.delete_many({"_id": {"$gte": prefix, "$lt": prefix + "\uffff"}})
+
+    async def reindex(self, progress: Callable[[int, int], None]) -> int:
+        """Compute the search keys of every resource anew; answers how many changed."""
+        return await reindex(self.database, extract, progress)
+
+
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[Server]:
+    """A server on its database, with collections and indexes there, until the block ends.
+
+    Raises RuntimeError when no database is configured or none answers.
+    """
+    if not settings.mongodb_uri:
+        raise RuntimeError("No database: set MONGODB_URI, or let `fhir-server serve` start a private one.")
+    discover(fhir_server.interactions, fhir_server.operations)
+    database = Database(settings.mongodb_uri, settings.database)
+    try:
+        await database.wait()
+        await database.prepare()
+        if dead := await database.abandon_dead_transactions():
+            log.info("ended transactions of dead processes", count=dead)
+        clock = Clock()
+        await clock.synchronize(database.client.admin)
+        server = Server(settings, database, clock, await database.secret())
+        keeper = asyncio.create_task(_keep_time(database, clock))
+        try:
+            yield server
+        finally:
+            keeper.cancel()
+            await server.repository.flusher.drain()
+    finally:
+        await database.close()
+
+
+async def _keep_time(database: Database, clock: Clock) -> None:
+    """Follow the database's clock, once a minute."""
+    while True:
+        await asyncio.sleep(60)
+        try:
+            await clock.synchronize(database.client.admin)
+        except Exception as error:
+            log.warning("clock not synchronized", exception=type(error).__name__)
+
+
+class Application:
+    """The ASGI application: /fhir goes the short way, everything else through FastAPI."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._stack: Any = None
+        self._fhir: FhirApp | None = None
+        self._site: Any = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        elif self._fhir is not None and (scope["path"] == "/fhir" or scope["path"].startswith("/fhir/")):
+            await self._fhir(scope, receive, send)
+        else:
+            await self._site(scope, receive, send)
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        try:
+            manager = running(self._settings)
+            server = await manager.__aenter__()
+            self._compose(server)
+        except Exception as error:
+            log.error("start failed", exception=type(error).__name__, reason=str(error))
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            return
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await manager.__aexit__(None, None, None)
+        await send({"type": "lifespan.shutdown.complete"})
+
+    def _compose(self, server: Server) -> None:
+        def context(base_url: str, request_id: str) -> Context:
+            return server.context(base_url, request_id, ANYONE)
+
+        self._fhir = FhirApp(context, dispatch, self._settings)
+        self._site = site(self._settings, ready=server.ready, counts=server.counts)
+
+
+def create_app(settings: Settings | None = None) -> Application:
+    """The ASGI application, for uvicorn; settings come from the environment unless given."""
+    return Application(settings or environment())

@@ -1,0 +1,1 @@
+"""Two ways to say what changes in a resource: JSON Patch and FHIRPath Patch."""

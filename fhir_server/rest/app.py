@@ -1,0 +1,232 @@
+"""Everything below the base URL, as a raw ASGI application: one request in, one answer out.
+
+FastAPI serves the pages around it and never sees a FHIR request; docs/decisions/0006 has the figures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any
+
+from fhir_server.config import Settings
+from fhir_server.context import Context, FhirRequest, FhirResponse
+from fhir_server.outcomes import Forbidden, MethodNotAllowed, NotAcceptable
+from fhir_server.registry import registry
+from fhir_server.rest import metrics
+from fhir_server.rest.base_url import BaseUrls
+from fhir_server.rest.body import (
+    FORM,
+    Disconnected,
+    check_form,
+    decode_binary,
+    decode_body,
+    is_binary,
+    media_type,
+    read_body,
+)
+from fhir_server.rest.failures import response_to
+from fhir_server.rest.head import joined, read_head, request_id
+from fhir_server.rest.logs import RequestLog
+from fhir_server.rest.negotiation import FHIR_JSON, Format, negotiate
+from fhir_server.rest.query import parse_pairs
+from fhir_server.rest.render import Headers, compress, render_body, render_headers
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+MakeContext = Callable[[str, str], Context]  # base URL, request id
+Dispatch = Callable[[Context, FhirRequest], Awaitable[FhirResponse]]
+
+METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+CLIENT_GONE = 499
+
+
+@dataclass(slots=True)
+class Exchange:
+    """What is known of one request while it is answered."""
+
+    method: str
+    headers: dict[bytes, bytes]
+    request_id: str
+    base_url: str = ""
+    format: Format = FHIR_JSON
+    pretty: bool = False
+    request: FhirRequest = field(default_factory=lambda: FhirRequest("", ""))
+
+
+class FhirApp:
+    """The ASGI application of the FHIR API.
+
+    `make_context(base_url, request_id)` gives each request its Context and `dispatch` answers it. Pages of
+    `allowed_origins` may call it from a browser. Answers above `compress_above` bytes go out as gzip when
+    the caller takes it; 0 means never.
+    """
+
+    def __init__(
+        self,
+        make_context: MakeContext,
+        dispatch: Dispatch,
+        settings: Settings,
+        *,
+        prefix: str = "/fhir",
+        allowed_origins: frozenset[str] = frozenset(),
+        compress_above: int = 0,
+        log: RequestLog | None = None,
+    ) -> None:
+        self._make_context = make_context
+        self._dispatch = dispatch
+        self._settings = settings
+        self._base_urls = BaseUrls(settings, prefix)
+        self._skip = len(prefix)
+        self._origins = frozenset(origin.encode() for origin in allowed_origins)
+        self._compress_above = compress_above
+        self._log = log or RequestLog(level=settings.log_level)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        started = perf_counter()
+        metrics.begin()
+        headers = joined(scope["headers"])
+        x = Exchange(scope["method"], headers, request_id(headers))
+        status, size = CLIENT_GONE, 0
+        try:
+            answer, sent, body = await self._answer(x, scope, receive)
+            await send({"type": "http.response.start", "status": answer, "headers": sent})
+            await send({"type": "http.response.body", "body": body})
+            status, size = answer, len(body)
+        except (Disconnected, OSError):
+            pass  # nobody is left to answer
+        finally:
+            self._record(x, status, size, perf_counter() - started)
+
+    async def _answer(self, x: Exchange, scope: Scope, receive: Receive) -> tuple[int, Headers, bytes]:
+        """Status, headers and body, whatever happens; raises only Disconnected."""
+        try:
+            return self._render(x, await self._run(x, scope, receive))
+        except Disconnected:
+            raise
+        except Exception as error:
+            return self._render(x, response_to(error, x.request_id))
+
+    async def _run(self, x: Exchange, scope: Scope, receive: Receive) -> FhirResponse:
+        path = scope["raw_path"][self._skip :]
+        x.base_url = self._base_urls.of(scope, x.headers)
+        method = "GET" if x.method == "HEAD" else x.method
+        request = x.request = read_head(method, path, scope["query_string"], x.headers)
+        if method in WITH_BODY:
+            self._check_origin(x)
+            await self._read_content(x, receive)
+        elif method == "DELETE":
+            self._check_origin(x)
+        elif method == "OPTIONS":
+            return self._options(x)
+        elif method != "GET":
+            raise MethodNotAllowed("FHIR has no such method.", headers={"Allow": METHODS})
+        self._negotiate(x)
+        ctx = self._make_context(x.base_url, x.request_id)
+        if b"respond-async" in x.headers.get(b"prefer", b""):
+            ctx.state["respond_async"] = True
+        return await self._dispatch(ctx, request)
+
+    def _negotiate(self, x: Exchange) -> None:
+        request = x.request
+        wanted = None
+        for name, value in request.query:
+            if name == "_format":
+                wanted = value
+            elif name == "_pretty":
+                x.pretty = value == "true"
+        try:
+            x.format = negotiate(request.accept or "", wanted)
+        except NotAcceptable:
+            # A Binary comes as what it is, so Accept: application/pdf is for its reader to judge.
+            if not is_binary(request.path):
+                raise
+
+    async def _read_content(self, x: Exchange, receive: Receive) -> None:
+        request, settings = x.request, self._settings
+        header = x.headers.get(b"content-type", b"").decode("latin-1")
+        data = await read_body(receive, x.headers, settings.max_body_bytes, settings.body_seconds)
+        bare = header.partition(";")[0].strip().lower()
+        if request.path.endswith("_search"):
+            check_form(media_type(header))
+            request.query += parse_pairs(data)
+            request.content_type = FORM
+        elif request.method != "PATCH" and is_binary(request.path):
+            request.content_type = bare or None
+            request.body = decode_binary(data, bare)
+        else:
+            request.content_type = media_type(header) or None
+            request.body = decode_body(data, bare, request.method) if data else None
+
+    def _check_origin(self, x: Exchange) -> None:
+        """A browser may change things only from our own pages and from the origins that are allowed."""
+        origin = x.headers.get(b"origin")
+        if origin is None or origin in self._origins:
+            return
+        host = origin.partition(b"://")[2]
+        if host != x.headers.get(b"host") and host.decode("latin-1") != x.base_url.split("/")[2]:
+            raise Forbidden("Pages of this origin may not change anything here.")
+
+    def _options(self, x: Exchange) -> FhirResponse:
+        response = FhirResponse(204, headers={"Allow": METHODS})
+        if x.headers.get(b"origin") in self._origins and b"access-control-request-method" in x.headers:
+            response.headers |= {
+                "Access-Control-Allow-Methods": METHODS,
+                "Access-Control-Allow-Headers": x.headers.get(b"access-control-request-headers", b"").decode("latin-1"),
+                "Access-Control-Max-Age": "600",
+            }
+        return response
+
+    def _render(self, x: Exchange, response: FhirResponse) -> tuple[int, Headers, bytes]:
+        headers = render_headers(response, x.base_url, x.request_id)
+        if self._origins:
+            headers += self._cors(x)
+        if response.status in (204, 304):
+            return response.status, headers, b""
+        body, about = render_body(response, x.format, x.pretty, x.base_url)
+        body, about = self._compressed(x, body, about)
+        headers += about
+        headers.append((b"content-length", b"%d" % len(body)))
+        return response.status, headers, b"" if x.method == "HEAD" else body
+
+    def _compressed(self, x: Exchange, body: bytes, about: Headers) -> tuple[bytes, Headers]:
+        if not 0 < self._compress_above < len(body) or b"gzip" not in x.headers.get(b"accept-encoding", b""):
+            return body, about
+        return compress(body), [*about, (b"content-encoding", b"gzip")]
+
+    def _cors(self, x: Exchange) -> Headers:
+        origin = x.headers.get(b"origin")
+        if origin not in self._origins or origin is None:
+            return [(b"vary", b"origin")]
+        exposed = b"ETag, Last-Modified, Location, Content-Location, X-Request-Id"
+        return [
+            (b"vary", b"origin"),
+            (b"access-control-allow-origin", origin),
+            (b"access-control-expose-headers", exposed),
+        ]
+
+    def _record(self, x: Exchange, status: int, size: int, seconds: float) -> None:
+        request = x.request
+        interaction, type_ = request.interaction, request.type or ""
+        # A name that nobody registered is the caller's own text, and stays out of logs and metrics.
+        if request.operation in registry.operations:
+            interaction = f"${request.operation}"
+        metrics.end(interaction, type_, status, seconds)
+        method = x.method if x.method in _KNOWN else "other"
+        self._log.write(
+            request_id=x.request_id,
+            method=method,
+            interaction=interaction,
+            type_=type_,
+            status=status,
+            seconds=seconds,
+            size=size,
+        )
+
+
+_KNOWN = frozenset(METHODS.split(", "))

@@ -1,0 +1,37 @@
+"""Whether the process lives and can serve: for people, load balancers and Kubernetes."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import structlog
+from fastapi import APIRouter, Response
+from fastapi.responses import JSONResponse
+
+from fhir_server import __version__
+
+Check = Callable[[], Awaitable[None]]  # raises what is wrong
+log = structlog.get_logger()
+NO_STORE = {"Cache-Control": "no-store"}
+
+
+def health_routes(check: Check) -> APIRouter:
+    """`/health/live` answers as long as the process does; `/health` and `/health/ready` 503 when `check` raises."""
+    router = APIRouter()
+
+    @router.get("/health/live")
+    async def live() -> Response:
+        return JSONResponse({"status": "ok"}, headers=NO_STORE)
+
+    @router.get("/health")
+    @router.get("/health/ready")
+    async def ready() -> Response:
+        try:
+            await check()
+        except Exception as error:
+            log.warning("not ready", exception=type(error).__qualname__)
+            body = {"status": "unavailable", "version": __version__, "database": "unreachable"}
+            return JSONResponse(body, 503, headers={**NO_STORE, "Retry-After": "2"})
+        return JSONResponse({"status": "ok", "version": __version__, "database": "ok"}, headers=NO_STORE)
+
+    return router

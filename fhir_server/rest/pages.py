@@ -1,0 +1,128 @@
+"""The landing page: what this is, what is in it, and first steps one can click or paste."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from html import escape
+
+from fhir_server.rest.document import document
+
+SHOWN_TYPES = 12  # rows of the table before the fold
+DEMOS = (
+    ("Patients by family name", "Patient?_sort=family&_count=10"),
+    ("Patients born before 1960", "Patient?birthdate=lt1960-01-01"),
+    ("Systolic blood pressures, latest first", "Observation?code=http://loinc.org|8480-6&_sort=-date"),
+    ("Blood pressures with their patients", "Observation?code=85354-9&_include=Observation:subject"),
+    ("Encounters with everyone who took part", "Encounter?_include=Encounter:participant&_count=5"),
+    ("Women and the conditions they have", "Patient?gender=female&_revinclude=Condition:subject"),
+    ("What changed last, in the whole server", "_history?_count=10"),
+)
+DOORS = (
+    ("/metadata", "CapabilityStatement", "What this server can do, as FHIR tells it"),
+    ("docs", "API reference", "Every type, its interactions and search parameters"),
+    ("openapi.json", "OpenAPI 3.1", "The same for code generators and test tools"),
+    ("health", "Health", "Whether it runs, and its metrics for Prometheus at /metrics"),
+)
+
+
+def landing(base_url: str, counts: Mapping[str, int] | None, *, is_open: bool) -> str:
+    """The page at `/`; `counts` is None when the database did not answer."""
+    content = (
+        _hero(base_url)
+        + (_OPEN_MODE if is_open else "")
+        + _doors(base_url)
+        + '<div class="columns"><div class="stack">'
+        + _tries(base_url)
+        + _snippets(base_url)
+        + "</div>"
+        + _contents(base_url, counts)
+        + "</div>"
+    )
+    return document("FHIR R4 server", content, base_url, here="Home")
+
+
+_OPEN_MODE = (
+    '<div class="warning" role="note"><p><strong>Open mode: there is no sign-in.</strong> Everyone who reaches this '
+    "address can read and change everything. It is meant for trial and development on one machine; "
+    "keep real patient data out.</p></div>\n"
+)
+
+
+def _hero(base_url: str) -> str:
+    return (
+        '<div class="hero"><h1>A FHIR R4 server</h1>'
+        "<p>Patients, encounters, observations and every other resource of FHIR 4.0.1, read, written and searched over "
+        "REST. Point an app at the base URL, or click around below: every answer is a page in the browser "
+        "and JSON for programs.</p>"
+        f'<p class="base"><span>Base URL</span><code>{escape(base_url)}</code></p></div>\n'
+    )
+
+
+def _doors(base_url: str) -> str:
+    base = escape(base_url)
+    root = base.rpartition("/")[0]
+    items = "".join(
+        f'<li><a href="{base if path.startswith("/") else f"{root}/"}{path}"><strong>{name}</strong>{about}</a></li>'
+        for path, name, about in DOORS
+    )
+    return f'<ul class="doors">{items}</ul>\n'
+
+
+def _tries(base_url: str) -> str:
+    items = "".join(
+        f'<li><a href="{escape(f"{base_url}/{query}")}">{escape(name)}</a>'
+        f"<code>GET {escape(query).replace('&amp;', '<wbr>&amp;')}</code></li>"
+        for name, query in DEMOS
+    )
+    return f'<section class="card"><h2>Try it</h2><ul class="tries">{items}</ul></section>\n'
+
+
+def _snippets(base_url: str) -> str:
+    base = escape(base_url)
+    steps = (
+        ("Create a patient", _CREATE.format(base=base)),
+        ("Find them", f"curl '{base}/Patient?family=Rivera'"),
+        ("Every version of a resource", f"curl '{base}/Patient/<em>id</em>/_history'"),
+        (
+            "Load a bundle",
+            f"curl -X POST '{base}' \\\n  -H 'Content-Type: application/fhir+json' \\\n  --data-binary @bundle.json",
+        ),
+    )
+    items = "".join(f'<div><h3>{name}</h3><pre tabindex="0"><code>{code}</code></pre></div>' for name, code in steps)
+    return f'<section class="card"><h2>From a terminal</h2><div class="steps">{items}</div></section>\n'
+
+
+_CREATE = (
+    "curl -X POST '{base}/Patient' \\\n  -H 'Content-Type: application/fhir+json' \\\n"
+    "  -d '{{\"resourceType\":\"Patient\",\n"
+    '       "name":[{{"family":"Rivera","given":["Ana"]}}],\n'
+    "       \"birthDate\":\"1984-02-29\"}}'"
+)
+
+
+def _contents(base_url: str, counts: Mapping[str, int] | None) -> str:
+    if counts is None:
+        inside = '<p class="quiet">The database does not answer at the moment.</p>'
+    elif not counts:
+        inside = (
+            "<p>No resources yet.</p><p class=\"quiet\"><code>fhir-server demo</code> makes a small clinic, "
+            "<code>fhir-server load FILE</code> brings your own bundles.</p>"
+        )
+    else:
+        inside = _table(base_url, counts)
+    return f'<section class="card"><h2>In this server</h2>{inside}</section>\n'
+
+
+def _table(base_url: str, counts: Mapping[str, int]) -> str:
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    rows = [
+        f'<tr><td><a href="{escape(base_url)}/{escape(name)}">{escape(name)}</a></td><td class="number">{count:,}</td></tr>'
+        for name, count in ordered
+    ]
+    head = '<thead><tr><th scope="col">Type</th><th scope="col" class="number">Resources</th></tr></thead>'
+    foot = f'<tfoot><tr><td>All</td><td class="number">{sum(counts.values()):,}</td></tr></tfoot>'
+    first = f"<table>{head}<tbody>{''.join(rows[:SHOWN_TYPES])}</tbody>{foot}</table>"
+    if len(rows) <= SHOWN_TYPES:
+        return first
+    more = f"<table><tbody>{''.join(rows[SHOWN_TYPES:])}</tbody></table>"
+    return f"{first}<details><summary>{len(rows) - SHOWN_TYPES} more types</summary>{more}</details>"

@@ -1,0 +1,133 @@
+"""The collections and their indexes, created before traffic."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import socket
+from typing import Any
+
+from bson.codec_options import CodecOptions
+from pymongo import AsyncMongoClient
+from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import CollectionInvalid, OperationFailure
+from pymongo.write_concern import WriteConcern
+
+Document = dict[str, Any]
+Collection = AsyncCollection[Document]
+
+_NAMESPACE_EXISTS = 48
+DURABLE = WriteConcern("majority", j=True)
+# Named so that a message can say which index is missing.
+INDEXES: dict[str, list[tuple[str, list[tuple[str, int]]]]] = {
+    "resource": [
+        ("key_created", [("k", 1), ("t", -1)]),
+        ("range", [("r.k", 1), ("r.lo", 1), ("r.hi", 1)]),
+        ("type_updated", [("ty", 1), ("u", -1), ("_id", 1)]),
+    ],
+    "version": [
+        ("resource_version", [("r", 1), ("v", -1)]),
+        ("type_updated", [("ty", 1), ("u", -1), ("_id", -1)]),
+        ("updated", [("u", -1), ("_id", -1)]),
+    ],
+    "guards": [],
+}
+
+
+class Database:
+    """A client of the database and the collections we keep: resources apart from the server's own affairs."""
+
+    def __init__(self, uri: str, prefix: str) -> None:
+        # The name tells a later process which open transactions a dead one left behind.
+        self.incarnation = f"fhir-server/{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(4)}"
+        self.client: AsyncMongoClient[Document] = AsyncMongoClient(
+            uri,
+            appname=self.incarnation,
+            maxPoolSize=64,
+            w="majority",
+            journal=True,
+            retryWrites=True,
+            serverSelectionTimeoutMS=5000,
+            connectTimeoutMS=5000,
+            tz_aware=True,
+        )
+        self.prefix = prefix
+        options: CodecOptions[Document] = CodecOptions(tz_aware=True)
+        self.fhir: AsyncDatabase[Document] = self.client.get_database(f"{prefix}_fhir", codec_options=options)
+        self.system: AsyncDatabase[Document] = self.client.get_database(f"{prefix}_system", codec_options=options)
+        self.resource: Collection = self.fhir["resource"]
+        self.version: Collection = self.fhir["version"]
+        self.guards: Collection = self.fhir["guards"]
+        self.markers: Collection = self.system["markers"]
+
+    async def prepare(self) -> None:
+        """Create collections and indexes; safe to run by several processes at once."""
+        existing = set(await self.fhir.list_collection_names())
+        for name, indexes in INDEXES.items():
+            if name not in existing:
+                await self._create(self.fhir, name, _COMPRESSED if name == "version" else {})
+            for index, fields in indexes:
+                await self.fhir[name].create_index(fields, name=index)
+        if "markers" not in set(await self.system.list_collection_names()):
+            await self._create(self.system, "markers", {})
+
+    async def _create(self, database: AsyncDatabase[Document], name: str, options: Document) -> None:
+        try:
+            await database.create_collection(name, **options)
+        except CollectionInvalid:
+            pass
+        except OperationFailure as error:
+            if error.code != _NAMESPACE_EXISTS:
+                raise
+
+    async def secret(self) -> bytes:
+        """32 random bytes that all processes of this database share, made at first use."""
+        secrets_ = self.system["secrets"]
+        made = {"$setOnInsert": {"value": secrets.token_bytes(32)}}
+        await secrets_.update_one({"_id": "cursor"}, made, upsert=True)
+        found = await secrets_.find_one({"_id": "cursor"})
+        assert found is not None
+        return bytes(found["value"])
+
+    async def abandon_dead_transactions(self) -> int:
+        """End transactions that killed processes of this host left open; answers how many.
+
+        A writer of the same document would otherwise wait until mongod expires them.
+        """
+        host = socket.gethostname()
+        pipeline = [
+            {"$currentOp": {"allUsers": True, "idleSessions": True, "localOps": True}},
+            {"$match": {"transaction": {"$exists": True}, "appName": {"$regex": "^fhir-server/"}}},
+        ]
+        dead: list[Document] = []
+        async with await self.client.admin.aggregate(pipeline) as operations:
+            async for operation in operations:
+                _, owner, pid, _ = operation["appName"].split("/", 3)
+                if owner == host and not _alive(int(pid)) and "lsid" in operation:
+                    dead.append(operation["lsid"])
+        if dead:
+            await self.client.admin.command("killSessions", [{"id": lsid["id"]} for lsid in dead])
+        return len(dead)
+
+    async def wait(self, seconds: float = 30.0) -> None:
+        """Return once the database answers; raises its last error after `seconds`."""
+        async with asyncio.timeout(seconds):
+            await self.client.admin.command("ping")
+
+    async def close(self) -> None:
+        await self.client.close()
+
+
+_COMPRESSED: Document = {"storageEngine": {"wiredTiger": {"configString": "block_compressor=zstd"}}}
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True

@@ -1,0 +1,278 @@
+"""Group commit: units that come at the same time share one transaction, and each learns its own fate.
+
+Nothing is answered before the transaction is durable (majority, journal). A unit that lost a race is
+taken out and told so; the others of its flush go on. See docs/decisions/0007-group-commit.md.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections import deque
+from typing import Any
+
+import structlog
+from pymongo import InsertOne, ReplaceOne, UpdateOne
+from pymongo.asynchronous.client_session import AsyncClientSession
+from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure, PyMongoError
+from pymongo.read_concern import ReadConcern
+
+from fhir_server.outcomes import Unavailable
+from fhir_server.storage.clock import Clock
+from fhir_server.storage.database import DURABLE, Database
+from fhir_server.storage.reader import PROJECTION
+from fhir_server.storage.stored import Stored, from_document
+from fhir_server.storage.unit_of_work import Lost, UnitOfWork, Write
+
+log = structlog.get_logger(__name__)
+
+Document = dict[str, Any]
+_SNAPSHOT = ReadConcern("snapshot")
+_DUPLICATE = 11000
+FLUSH_WRITES = 400  # writes of several units in one flush; a larger unit flushes alone
+PATIENCE = 30.0  # seconds to wait for a database that went away in the middle of a commit
+
+
+class _Contended(Exception):
+    """The flush met another process's write (or a stale base): read again, drop the losers, repeat."""
+
+
+class Flusher:
+    """One flush at a time per process; what arrives meanwhile forms the next one."""
+
+    def __init__(self, database: Database, clock: Clock, *, max_pending: int) -> None:
+        self._database = database
+        self._clock = clock
+        self._max_pending = max_pending
+        self._queue: deque[tuple[UnitOfWork, asyncio.Future[None]]] = deque()
+        self._runner: asyncio.Task[None] | None = None
+        self.oldest_open: int | None = None  # stamp before which everything of this process is committed
+
+    def pending(self) -> int:
+        return len(self._queue)
+
+    async def commit(self, unit: UnitOfWork) -> None:
+        """Make the unit durable, or raise Lost and leave no trace of it."""
+        if not unit.writes and not unit.markers:
+            return
+        if len(self._queue) >= self._max_pending:
+            raise Unavailable("Too many writes are waiting.", headers={"Retry-After": "1"})
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[None] = loop.create_future()
+        self._queue.append((unit, future))
+        if self._runner is None:
+            self._runner = loop.create_task(self._run())
+        # Once queued it is decided by the database alone: a caller that goes away does not undo it.
+        await asyncio.shield(future)
+
+    async def drain(self) -> None:
+        """Wait until everything accepted so far has been decided."""
+        while self._runner is not None:
+            await asyncio.wait([self._runner])
+
+    async def _run(self) -> None:
+        try:
+            while self._queue:
+                batch = self._take()
+                try:
+                    await self._flush(batch)
+                except Exception as error:
+                    _reject(batch, error)
+                except BaseException:
+                    _reject(batch, Unavailable("The server is stopping."))
+                    raise
+        finally:
+            self._runner = None
+
+    def _take(self) -> list[tuple[UnitOfWork, asyncio.Future[None]]]:
+        """The next flush: units in order of arrival, at most one write per resource and guard."""
+        batch: list[tuple[UnitOfWork, asyncio.Future[None]]] = []
+        later: deque[tuple[UnitOfWork, asyncio.Future[None]]] = deque()
+        taken: set[str] = set()
+        writes = 0
+        while self._queue:
+            unit, future = self._queue.popleft()
+            names = unit.writes.keys() | unit.guards.keys()
+            full = bool(batch) and writes + len(unit.writes) > FLUSH_WRITES
+            if full or not taken.isdisjoint(names):
+                later.append((unit, future))
+            else:
+                batch.append((unit, future))
+                writes += len(unit.writes)
+            # Later units of a resource wait behind earlier ones, taken or not.
+            taken |= names
+            if full:
+                break
+        later.extend(self._queue)
+        self._queue = later
+        return batch
+
+    async def _flush(self, batch: list[tuple[UnitOfWork, asyncio.Future[None]]]) -> None:
+        conflicts = 0
+        while batch:
+            try:
+                await self._attempt([unit for unit, _ in batch])
+                for _, future in batch:
+                    if not future.done():
+                        future.set_result(None)
+                return
+            except _Contended:
+                conflicts += 1
+                batch = await self._drop_losers(batch)
+                if conflicts >= 2 and len(batch) > 1:
+                    # A hot resource must not stall the others: from here one by one.
+                    for single in batch:
+                        await self._alone(single)
+                    return
+                if conflicts > 20:
+                    raise Unavailable("The resource is being written too often.", headers={"Retry-After": "1"}) from None
+                await asyncio.sleep(min(0.002 * conflicts * secrets.randbelow(8), 0.05))
+            finally:
+                self.oldest_open = None
+
+    async def _alone(self, single: tuple[UnitOfWork, asyncio.Future[None]]) -> None:
+        try:
+            await self._flush([single])
+        except Exception as error:
+            _reject([single], error)
+
+    async def _attempt(self, units: list[UnitOfWork]) -> None:
+        """One transaction over all units; _Contended when any write or guard was not as expected."""
+        writes = [write for unit in units for write in unit.writes.values()]
+        nonce = secrets.token_hex(8)
+        self.oldest_open = self._clock.updated()
+        for write in writes:
+            write.seal(self._clock.updated, self._clock.creation)
+        async with self._database.client.start_session() as session:
+            await session.start_transaction(read_concern=_SNAPSHOT, write_concern=DURABLE)
+            try:
+                await self._send(session, units, writes, nonce)
+            except (DuplicateKeyError, BulkWriteError, OperationFailure) as error:
+                await _abort(session)
+                if _is_contention(error):
+                    raise _Contended from None
+                raise
+            except BaseException:
+                await _abort(session)
+                raise
+            await self._commit(session, writes, nonce)
+
+    async def _send(
+        self, session: AsyncClientSession, units: list[UnitOfWork], writes: list[Write], nonce: str
+    ) -> None:
+        database = self._database
+        new = [write.envelope() for write in writes if write.base is None]
+        changed = [
+            ReplaceOne({"_id": write.key, "v": write.base.version}, write.envelope())
+            for write in writes
+            if write.base is not None
+        ]
+        if new:
+            await database.resource.insert_many(new, session=session)
+        if changed:
+            result = await database.resource.bulk_write(changed, ordered=False, session=session)
+            if result.matched_count != len(changed):
+                await _abort(session)
+                raise _Contended
+        if writes:
+            await database.version.insert_many([write.history(nonce) for write in writes], session=session)
+        guards = [guard for unit in units for guard in unit.guards.values()]
+        if guards:
+            operations: list[InsertOne[Document] | UpdateOne] = [
+                UpdateOne({"_id": guard.id, "n": guard.seen}, {"$inc": {"n": 1}, "$set": {"at": self._clock.now()}})
+                if guard.seen
+                else InsertOne({"_id": guard.id, "n": 1, "at": self._clock.now()})
+                for guard in guards
+            ]
+            done = await database.guards.bulk_write(operations, ordered=False, session=session)
+            if done.matched_count + done.inserted_count != len(guards):
+                await _abort(session)
+                raise _Contended
+        for id_, marker in (marker for unit in units for marker in unit.markers):
+            await database.markers.replace_one({"_id": id_}, marker, upsert=True, session=session)
+
+    async def _commit(self, session: AsyncClientSession, writes: list[Write], nonce: str) -> None:
+        """Commit; when the answer is lost, ask again and finally look for our own nonce."""
+        deadline = asyncio.get_running_loop().time() + PATIENCE
+        while True:
+            try:
+                await session.commit_transaction()
+                return
+            except PyMongoError as error:
+                if error.has_error_label("UnknownTransactionCommitResult"):
+                    if asyncio.get_running_loop().time() < deadline:
+                        await asyncio.sleep(0.1)
+                        continue
+                    raise
+                if await self._committed(writes, nonce):
+                    return
+                if error.has_error_label("TransientTransactionError"):
+                    raise _Contended from None
+                raise
+
+    async def _committed(self, writes: list[Write], nonce: str) -> bool:
+        if not writes:
+            return False
+        first = writes[0]
+        found = await self._database.version.find_one({"_id": f"{first.key}/{first.version}"}, {"n": 1})
+        return found is not None and found["n"] == nonce
+
+    async def _drop_losers(
+        self, batch: list[tuple[UnitOfWork, asyncio.Future[None]]]
+    ) -> list[tuple[UnitOfWork, asyncio.Future[None]]]:
+        """Read what is there now, tell the losers, and put the rest on top of it."""
+        keys = [key for unit, _ in batch for key in unit.writes]
+        guards = [key for unit, _ in batch for key in unit.guards]
+        current: dict[str, Stored] = {}
+        async for document in self._database.resource.find({"_id": {"$in": keys}}, PROJECTION):
+            current[document["_id"]] = from_document(document)
+        counters: dict[str, int] = {}
+        if guards:
+            async for document in self._database.guards.find({"_id": {"$in": guards}}):
+                counters[document["_id"]] = document["n"]
+        alive = []
+        for unit, future in batch:
+            lost = _rebase(unit, current, counters)
+            if lost is None:
+                alive.append((unit, future))
+            elif not future.done():
+                future.set_exception(lost)
+                future.exception()
+        return alive
+
+
+def _rebase(unit: UnitOfWork, current: dict[str, Stored], counters: dict[str, int]) -> Lost | None:
+    """Put the unit's writes on the current state; the loss when one may not be moved."""
+    for guard in unit.guards.values():
+        if counters.get(guard.id, 0) != guard.seen:
+            return Lost(guard.id)
+    for key, write in unit.writes.items():
+        now = current.get(key)
+        if (now.version if now else 0) != (write.base.version if write.base else 0):
+            if write.exact:
+                return Lost(key, now)
+            write.base = now
+    return None
+
+
+def _is_contention(error: PyMongoError) -> bool:
+    if error.has_error_label("TransientTransactionError"):
+        return not isinstance(error, ConnectionError)
+    if isinstance(error, BulkWriteError):
+        return any(e.get("code") == _DUPLICATE for e in (error.details or {}).get("writeErrors", []))
+    return isinstance(error, DuplicateKeyError)
+
+
+async def _abort(session: AsyncClientSession) -> None:
+    if session.in_transaction:
+        try:
+            await session.abort_transaction()
+        except PyMongoError as error:
+            log.warning("abort failed", error=type(error).__name__)
+
+
+def _reject(batch: list[tuple[UnitOfWork, asyncio.Future[None]]], error: Exception) -> None:
+    for _, future in batch:
+        if not future.done():
+            future.set_exception(error)
+            future.exception()

@@ -1,0 +1,1 @@
+"""The implementation guide: profiles, extensions, value sets, search parameters, operations, topics and examples."""

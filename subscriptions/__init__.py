@@ -1,0 +1,1 @@
+"""Topics, the engine that follows the change stream, delivery with retry, and one channel per file."""

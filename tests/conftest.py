@@ -1,0 +1,139 @@
+"""What tests share: one private mongod for the run, a database of their own per module, a real server on loopback."""
+
+from __future__ import annotations
+
+import re
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+from pymongo import MongoClient
+
+from fhir_server.config import Settings
+from fhir_server.storage.embedded import PrivateMongod
+from fhir_server.storage.mongod import mongod_problem
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The material beside the project (published definitions, Synthea bundles); tests that need it skip without it."""
+    path = ROOT.parent / "shared"
+    if not path.is_dir():
+        pytest.skip("needs the folder `shared` beside the project, which is not there")
+    return path
+
+
+@pytest.fixture(scope="session")
+def mongo_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A private mongod for the whole run."""
+    problem = mongod_problem()
+    if problem:
+        pytest.fail(problem, pytrace=False)
+    with PrivateMongod(tmp_path_factory.mktemp("mongod"), cache_gb=0.5) as uri:
+        yield uri
+
+
+@pytest.fixture(scope="module")
+def database(mongo_uri: str, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A database prefix that no other test module uses; its databases are dropped at the end."""
+    prefix = "t_" + re.sub(r"\W", "_", request.module.__name__.removeprefix("tests."))[-40:]
+    yield prefix
+    with MongoClient[dict[str, Any]](mongo_uri) as client:
+        for name in client.list_database_names():
+            if name.startswith(f"{prefix}_"):
+                client.drop_database(name)
+
+
+@pytest.fixture(scope="module")
+def settings(mongo_uri: str, database: str, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """The settings of the module's server; a module that needs others overrides this fixture."""
+    return Settings(
+        mongodb_uri=mongo_uri, database=database, data_dir=tmp_path_factory.mktemp("data"), port=0, log_level="warning"
+    )
+
+
+@pytest.fixture(scope="module")
+def server(settings: Settings) -> Iterator[str]:
+    """A real server on a free port of loopback; yields the FHIR base URL."""
+    with serve(settings) as base:
+        yield base
+
+
+@pytest.fixture
+def client(server: str) -> Iterator[httpx.Client]:
+    """A client of the module's server: `client.get("/Patient/1")`."""
+    with httpx.Client(base_url=server, timeout=30, headers={"Content-Type": "application/fhir+json"}) as session:
+        yield session
+
+
+@contextmanager
+def serve(settings: Settings) -> Iterator[str]:
+    """Run the application of `settings` in a thread of its own for as long as the block lasts."""
+    from fhir_server.main import create_app
+
+    with socket.create_server((settings.host, settings.port)) as listener:
+        port = listener.getsockname()[1]
+        app = create_app(settings.model_copy(update={"port": port}))
+        config = uvicorn.Config(app, lifespan="on", log_level="warning", access_log=False, timeout_graceful_shutdown=5)
+        decided = threading.Event()
+        running = _Announcing(config, decided.set)
+        thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]}, daemon=True)
+        thread.start()
+        decided.wait(60)
+        if not running.started:
+            pytest.fail("the server did not start; its log says why", pytrace=False)
+        try:
+            yield f"http://{settings.host}:{port}/fhir"
+        finally:
+            running.should_exit = True
+            thread.join(30)
+
+
+class _Announcing(uvicorn.Server):
+    """A server that tells when it accepts connections, or has given up."""
+
+    def __init__(self, config: uvicorn.Config, announce: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._announce = announce
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        try:
+            await super().startup(sockets)
+        finally:
+            self._announce()
+
+
+@pytest.fixture(autouse=True)
+def only_loopback(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A test that reaches for another machine fails, even when the code under test hides the refusal."""
+    offences: list[str] = []
+
+    def guarded(connect: Callable[..., Any]) -> Callable[..., Any]:
+        def check(sock: socket.socket, address: Any) -> Any:
+            if sock.family in (socket.AF_INET, socket.AF_INET6) and not _is_loopback(address[0]):
+                offences.append(str(address[0]))
+                raise ConnectionRefusedError(f"tests may only reach loopback, not {address[0]}")
+            return connect(sock, address)
+
+        return check
+
+    for name in ("connect", "connect_ex"):
+        monkeypatch.setattr(socket.socket, name, guarded(getattr(socket.socket, name)))
+    yield
+    assert not offences, f"the test reached for {', '.join(sorted(set(offences)))}"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host.partition("%")[0]).is_loopback
+    except ValueError:
+        return host == "localhost"

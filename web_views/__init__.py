@@ -1,0 +1,1 @@
+"""The bundled views for clinicians: a SMART app of its own."""
