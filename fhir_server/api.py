@@ -5,8 +5,8 @@ Inside a transaction Bundle every function sees the unit's own pending writes.
 
 from __future__ import annotations
 
-from urllib.parse import urlencode
 from typing import Any
+from urllib.parse import urlencode
 
 from fhir_server.context import Context, FhirRequest, FhirResponse
 from fhir_server.criterion import Criterion, Match

@@ -49,6 +49,12 @@ class FhirRequest:
     # A Bundle entry's own id, chosen before the entry runs so that references to it can be rewritten
     assigned_id: str | None = None
 
+    def instance(self) -> tuple[str, str]:
+        """Type and id, of a request that the URL grammar found to name both."""
+        assert self.type is not None
+        assert self.id is not None
+        return self.type, self.id
+
 
 @dataclass(slots=True)
 class FhirResponse:

@@ -6,6 +6,7 @@ http://hl7.org/fhirpath/N1/ · https://hl7.org/fhir/R4/fhirpath.html
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
@@ -26,6 +27,8 @@ Tree = dict[str, Any]  # {"type": "InvocationExpression", "children": [Tree, …
 
 MAX_LENGTH = 4000
 MODEL: dict[str, Any] = models["r4"]
+# `div` is an operator, and Narrative.div is written like any element everywhere: read it as one after a point.
+_TEXT_OR_DIV = re.compile(r"'(?:[^'\\]|\\.)*'|\.\s*div\b")
 _lock = RLock()  # the engine keeps "now" and its model in globals
 
 
@@ -35,6 +38,9 @@ class FhirPathError(ValueError):
 
 class Node(ResourceNode):
     """A value and its type, as the engine passes it from step to step: what only filters hands on the same Node."""
+
+    def __init__(self, data: Any, type_: str) -> None:
+        super().__init__(data, type_)
 
     def is_of(self, type_name: str) -> bool:
         """Whether this is of the type, or of one derived from it; "FHIR.Patient" is "Patient"."""
@@ -92,8 +98,9 @@ def parse(expression: str) -> Tree:
     """The syntax tree of a whole expression, from the cache; not to be changed. Raises FhirPathError."""
     if len(expression) > MAX_LENGTH:
         raise FhirPathError(f"The expression is longer than {MAX_LENGTH} characters.")
+    readable = _TEXT_OR_DIV.sub(lambda found: ".`div`" if found[0][0] == "." else found[0], expression)
     with engine():
-        tree: Tree = _syntax_tree(expression)["children"][0]["children"][0]
+        tree: Tree = _syntax_tree(readable)["children"][0]["children"][0]
     return tree
 
 

@@ -61,14 +61,9 @@ class Server:
         """Current resources by type."""
         return await self.repository.counts(SYSTEM)
 
-    async def ready(self) -> bool:
-        """Whether the database answers within two seconds."""
-        try:
-            await self.database.wait(2)
-        except Exception as error:
-            log.warning("database not ready", exception=type(error).__name__)
-            return False
-        return True
+    async def check(self) -> None:
+        """Raise when the database does not answer within two seconds."""
+        await self.database.wait(2)
 
     async def marker(self, id_: str) -> Json | None:
         """What a command noted under this id, together with what it wrote."""
@@ -158,7 +153,7 @@ class Application:
             return server.context(base_url, request_id, ANYONE)
 
         self._fhir = FhirApp(context, dispatch, self._settings)
-        self._site = site(self._settings, ready=server.ready, counts=server.counts)
+        self._site = site(self._settings, counts=server.counts, check=server.check)
 
 
 def create_app(settings: Settings | None = None) -> Application:

@@ -14,12 +14,12 @@ from fhir_server.storage.stored import Stored
 @interaction("read")
 async def read(ctx: Context, request: FhirRequest) -> FhirResponse:
     """The current version; 304 when the caller has it, 410 once deleted, 404 when it never was."""
-    assert request.type and request.id
-    stored = await api.current(ctx, request.type, request.id)
+    type_, id_ = request.instance()
+    stored = await api.current(ctx, type_, id_)
     if stored is None:
-        raise NotFound(f"There is no {request.type} with this id.")
+        raise NotFound(f"There is no {type_} with this id.")
     if stored.deleted:
-        raise Gone(f"This {request.type} was deleted.", headers={"ETag": f'W/"{stored.version}"'})
+        raise Gone(f"This {type_} was deleted.", headers={"ETag": f'W/"{stored.version}"'})
     return shown(request, stored)
 
 

@@ -49,7 +49,7 @@ async def _conditional(ctx: Context, request: FhirRequest, resource: Json) -> Fh
         match = await api.match(ctx, request.type, criterion)
         base = match.stored
         if base is not None and resource.get("id", base.id) != base.id:
-            raise Invalid("The id of the body is not that of the resource that fits.", expression=[f"{request.type}.id"])
+            raise Invalid("The body's id is not that of the resource that fits.", expression=[f"{request.type}.id"])
         if base is None and "id" in resource:
             base = await api.current(ctx, request.type, resource["id"])
             if base is not None and not base.deleted:

@@ -102,8 +102,7 @@ def _route_instance(request: FhirRequest, method: str, rest: list[str]) -> None:
 
 
 def _enter_compartment(request: FhirRequest, name: str) -> None:
-    assert request.type and request.id
-    request.compartment = (request.type, request.id)
+    request.compartment = request.instance()
     request.type = None if name == "*" else name
     request.id = None
 

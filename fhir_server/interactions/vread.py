@@ -11,9 +11,10 @@ from fhir_server.registry import interaction
 @interaction("vread")
 async def vread(ctx: Context, request: FhirRequest) -> FhirResponse:
     """One version by number; 410 when that version is a deletion."""
-    assert request.type and request.id and request.version
-    number = int(request.version) if request.version.isascii() and request.version.isdigit() else 0
-    stored = await ctx.repository.history.vread(ctx.principal, request.type, request.id, number) if number else None
+    type_, id_ = request.instance()
+    text = request.version or ""
+    number = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
+    stored = await ctx.repository.history.vread(ctx.principal, type_, id_, number) if number else None
     if stored is None:
         raise NotFound(f"There is no such version of this {request.type}.")
     if stored.deleted:

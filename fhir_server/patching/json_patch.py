@@ -13,6 +13,7 @@ from jsonpointer import JsonPointer, JsonPointerException
 
 from fhir_server import json
 from fhir_server.outcomes import Invalid, Issue, TooLarge, Unprocessable
+from fhir_server.patching.shape import deeper_than, drop_empty, has_empty
 
 Json = dict[str, Any]
 
@@ -41,10 +42,10 @@ def apply(resource: Json, operations: Any) -> Json:
         patched = _run(copy.deepcopy(resource), operations)
     except RecursionError:
         raise Unprocessable(_TOO_DEEP) from None
-    if _deeper_than(patched, json.MAX_DEPTH):
+    if deeper_than(patched, json.MAX_DEPTH):
         raise Unprocessable(_TOO_DEEP)
-    if not any(_has_empty(operation.get("value")) for operation in operations):
-        _drop_empty(patched)
+    if not any(has_empty(operation.get("value")) for operation in operations):
+        drop_empty(patched)
     return patched
 
 
@@ -115,32 +116,6 @@ def _copied(document: Any, operation: Json) -> int:
     if operation["op"] != "copy":
         return 0
     return len(json.encode(JsonPointer(operation["from"]).resolve(document, None)))
-
-
-def _deeper_than(value: Any, levels: int) -> bool:
-    children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return levels < 0 or any(_deeper_than(child, levels - 1) for child in children)
-
-
-def _has_empty(value: Any) -> bool:
-    if isinstance(value, dict):
-        return not value or any(_has_empty(child) for child in value.values())
-    if isinstance(value, list):
-        return not value or any(_has_empty(child) for child in value)
-    return False
-
-
-def _drop_empty(value: Any) -> None:
-    """Remove lists and objects that hold nothing, from the leaves up."""
-    if isinstance(value, dict):
-        for key, child in list(value.items()):
-            _drop_empty(child)
-            if child == {} or child == []:
-                del value[key]
-    elif isinstance(value, list):
-        for child in value:
-            _drop_empty(child)
-        value[:] = [child for child in value if child != {} and child != []]
 
 
 def _at(index: int) -> tuple[str]:

@@ -18,7 +18,7 @@ DEMOS = (
     ("What changed last, in the whole server", "_history?_count=10"),
 )
 DOORS = (
-    ("/metadata", "CapabilityStatement", "What this server can do, as FHIR tells it"),
+    ("/metadata", "Capability<wbr>Statement", "What this server can do, as FHIR tells it"),
     ("docs", "API reference", "Every type, its interactions and search parameters"),
     ("openapi.json", "OpenAPI 3.1", "The same for code generators and test tools"),
     ("health", "Health", "Whether it runs, and its metrics for Prometheus at /metrics"),
@@ -28,13 +28,12 @@ DOORS = (
 def landing(base_url: str, counts: Mapping[str, int] | None, *, is_open: bool) -> str:
     """The page at `/`; `counts` is None when the database did not answer."""
     content = (
-        _hero(base_url)
+        _hero(base_url, counts)
         + (_OPEN_MODE if is_open else "")
         + _doors(base_url)
-        + '<div class="columns"><div class="stack">'
+        + '<div class="columns">'
         + _tries(base_url)
         + _snippets(base_url)
-        + "</div>"
         + _contents(base_url, counts)
         + "</div>"
     )
@@ -48,13 +47,14 @@ _OPEN_MODE = (
 )
 
 
-def _hero(base_url: str) -> str:
+def _hero(base_url: str, counts: Mapping[str, int] | None) -> str:
+    held = f"<span>{sum(counts.values()):,} resources of {len(counts)} types</span>" if counts else ""
     return (
         '<div class="hero"><h1>A FHIR R4 server</h1>'
         "<p>Patients, encounters, observations and every other resource of FHIR 4.0.1, read, written and searched over "
         "REST. Point an app at the base URL, or click around below: every answer is a page in the browser "
         "and JSON for programs.</p>"
-        f'<p class="base"><span>Base URL</span><code>{escape(base_url)}</code></p></div>\n'
+        f'<p class="base"><span>Base URL</span><code>{escape(base_url)}</code>{held}</p></div>\n'
     )
 
 
@@ -89,14 +89,14 @@ def _snippets(base_url: str) -> str:
         ),
     )
     items = "".join(f'<div><h3>{name}</h3><pre tabindex="0"><code>{code}</code></pre></div>' for name, code in steps)
-    return f'<section class="card"><h2>From a terminal</h2><div class="steps">{items}</div></section>\n'
+    return f'<section class="card terminal"><h2>From a terminal</h2><div class="steps">{items}</div></section>\n'
 
 
 _CREATE = (
     "curl -X POST '{base}/Patient' \\\n  -H 'Content-Type: application/fhir+json' \\\n"
-    "  -d '{{\"resourceType\":\"Patient\",\n"
+    '  -d \'{{"resourceType":"Patient",\n'
     '       "name":[{{"family":"Rivera","given":["Ana"]}}],\n'
-    "       \"birthDate\":\"1984-02-29\"}}'"
+    '       "birthDate":"1984-02-29"}}\''
 )
 
 
@@ -105,18 +105,19 @@ def _contents(base_url: str, counts: Mapping[str, int] | None) -> str:
         inside = '<p class="quiet">The database does not answer at the moment.</p>'
     elif not counts:
         inside = (
-            "<p>No resources yet.</p><p class=\"quiet\"><code>fhir-server demo</code> makes a small clinic, "
+            '<p>No resources yet.</p><p class="quiet"><code>fhir-server demo</code> makes a small clinic, '
             "<code>fhir-server load FILE</code> brings your own bundles.</p>"
         )
     else:
         inside = _table(base_url, counts)
-    return f'<section class="card"><h2>In this server</h2>{inside}</section>\n'
+    return f'<section class="card contents"><h2>In this server</h2>{inside}</section>\n'
 
 
 def _table(base_url: str, counts: Mapping[str, int]) -> str:
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     rows = [
-        f'<tr><td><a href="{escape(base_url)}/{escape(name)}">{escape(name)}</a></td><td class="number">{count:,}</td></tr>'
+        f'<tr><td><a href="{escape(f"{base_url}/{name}")}">{escape(name)}</a></td>'
+        f'<td class="number">{count:,}</td></tr>'
         for name, count in ordered
     ]
     head = '<thead><tr><th scope="col">Type</th><th scope="col" class="number">Resources</th></tr></thead>'

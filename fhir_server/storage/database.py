@@ -97,7 +97,7 @@ class Database:
         A writer of the same document would otherwise wait until mongod expires them.
         """
         host = socket.gethostname()
-        pipeline = [
+        pipeline: list[Document] = [
             {"$currentOp": {"allUsers": True, "idleSessions": True, "localOps": True}},
             {"$match": {"transaction": {"$exists": True}, "appName": {"$regex": "^fhir-server/"}}},
         ]

@@ -241,6 +241,11 @@ def uri_of(path: Path) -> str:
     return f"mongodb://{quote(str(path), safe='')}/?directConnection=true"
 
 
+def is_private(uri: str) -> bool:
+    """Whether `uri` leads to a private mongod (a Unix socket) and not to a configured database."""
+    return uri.startswith("mongodb://%2F") and uri.endswith(".sock/?directConnection=true")
+
+
 def _client(path: Path) -> MongoClient[dict[str, Any]]:
     return MongoClient(uri_of(path), serverSelectionTimeoutMS=2000, connectTimeoutMS=2000, socketTimeoutMS=10_000)
 

@@ -125,7 +125,7 @@ class Flusher:
                         await self._alone(single)
                     return
                 if conflicts > 20:
-                    raise Unavailable("The resource is being written too often.", headers={"Retry-After": "1"}) from None
+                    raise Unavailable("A resource is written too often.", headers={"Retry-After": "1"}) from None
                 await asyncio.sleep(min(0.002 * conflicts * secrets.randbelow(8), 0.05))
             finally:
                 self.oldest_open = None

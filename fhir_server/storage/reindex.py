@@ -32,7 +32,7 @@ async def reindex(
     """
     total = await database.resource.estimated_document_count()
     marker = await database.markers.find_one({"_id": MARKER}) or {}
-    last, done, changed = marker.get("last", ""), marker.get("done", 0), marker.get("changed", 0)
+    last, done, changed = str(marker.get("last", "")), int(marker.get("done", 0)), int(marker.get("changed", 0))
     while True:
         query: Document = {"_id": {"$gt": last}}
         documents = await database.resource.find(query).sort("_id", 1).limit(BATCH).to_list()

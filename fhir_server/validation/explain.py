@@ -50,11 +50,11 @@ class _Explainer:
             self.add("invalid", f"The resourceType must be {expect_type} here.", path)
         self.object(value, rules(TypeKey(name)), path)
 
-    def object(self, value: Any, table: TypeRules, path: str) -> None:
-        """An object of a resource, complex or nested type, or the id and extensions of a primitive."""
+    def object(self, value: Any, table: TypeRules, path: str, beside_value: bool = False) -> None:
+        """An object of a resource, complex or nested type, or the id and extensions beside a primitive's value."""
         if type(value) is not dict:
             return self.add("structure", f"This must be a JSON object, not {json_name(value)}.", path)
-        if not table.is_resource and not value.keys() - {"id"}:
+        if not table.is_resource and not value.keys() - {"id"} and not (value and beside_value):
             self.add("invariant", "ele-1: an element must have a value or children.", path)
         for name in value:
             self.name(name, table, path)
@@ -97,7 +97,7 @@ class _Explainer:
             if has_value:
                 self.single(owner[name], prop, where)
             if has_sibling:
-                self.object(owner[f"_{name}"], rules(prop.type), where)
+                self.object(owner[f"_{name}"], rules(prop.type), where, beside_value=has_value)
         elif prop.check is None:
             for index, item in self.items(owner[name], where):
                 self.single(item, prop, f"{where}[{index}]")
@@ -128,7 +128,7 @@ class _Explainer:
             if value is not None:
                 self.single(value, prop, place)
             if sibling is not None:
-                self.object(sibling, rules(prop.type), place)
+                self.object(sibling, rules(prop.type), place, beside_value=value is not None)
 
     def single(self, value: Any, prop: Property, where: str) -> None:
         """One value: a primitive, an object, or a resource."""

@@ -43,7 +43,9 @@ class StandIn:
         await send({"type": "http.response.body", "body": raw[:half], "more_body": True})
         await send({"type": "http.response.body", "body": raw[half:]})
 
-    def answer(self, method: str, path: str, query: list[tuple[str, str]], body: bytes) -> tuple[int, Json, Json | None]:
+    def answer(
+        self, method: str, path: str, query: list[tuple[str, str]], body: bytes
+    ) -> tuple[int, Json, Json | None]:
         self.seen.append((method, path))
         if self.throttle and len(self.seen) % 50 == 0:
             return 429, {"retry-after": "0"}, None
@@ -70,7 +72,7 @@ class StandIn:
         id = f"s{len(self.versions) + 1}"
         self.versions[kind, id] = 1
         stored = resource | {"id": id, "meta": {"versionId": "1"}}
-        if self.fault != "forgetful" or len(self.versions) < 2000:
+        if self.fault != "forgetful" or len(self.versions) < 1400:
             self.store[kind, id] = stored
         status = 200 if self.fault == "create-200" else 201
         return status, {"location": f"http://x{BASE}/{kind}/{id}/_history/1"}, stored
@@ -104,11 +106,8 @@ class StandIn:
     def search(self, kind: str, query: list[tuple[str, str]]) -> Json:
         count = next((int(v) for k, v in query if k == "_count"), 20)
         found = [r for (t, _), r in list(self.store.items()) if t == kind]
-        if self.fault == "unfiltered":
-            matches = found
-        else:
-            matches = [r for r in found if all(fits(r, k, v) for k, v in query)]
-        if self.fault == "empty":
+        matches = [r for r in found if self.fault == "unfiltered" or all(fits(r, k, v) for k, v in query)]
+        if self.fault == "empty" and len(query) > 1:
             matches = []
         entries = [{"resource": r, "search": {"mode": "match"}} for r in matches[:count]]
         if any(k == "_include" for k, _ in query) and self.fault != "no-include":

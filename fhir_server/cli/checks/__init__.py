@@ -1,0 +1,1 @@
+"""What `fhir-server doctor` looks at: the machine, and the database."""

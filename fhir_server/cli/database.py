@@ -1,0 +1,47 @@
+"""Waiting for the database, with a clear word about why it does not come."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import structlog
+from pymongo import MongoClient
+from pymongo.errors import ConfigurationError, InvalidURI, PyMongoError
+
+from fhir_server.cli.options import refuse
+
+log = structlog.get_logger(__name__)
+
+_WAIT_SECONDS = 60.0
+_SAY_AFTER_SECONDS = 2.0
+
+
+def await_database(uri: str, seconds: float = _WAIT_SECONDS) -> str:
+    """The version of the MongoDB at `uri` once it answers, e.g. "8.0.4"; ends the command in words when it cannot."""
+    notice = threading.Timer(_SAY_AFTER_SECONDS, log.info, ["waiting for the database"])
+    notice.start()
+    try:
+        with MongoClient[dict[str, Any]](uri, serverSelectionTimeoutMS=int(seconds * 1000)) as client:
+            hello = client.admin.command("hello")
+            version = str(client.server_info()["version"])
+    except (InvalidURI, ConfigurationError) as error:
+        raise refuse(f"MONGODB_URI is wrong: {error}") from None
+    except PyMongoError as error:
+        raise refuse(
+            f"the database did not answer within {seconds:.0f} s ({type(error).__name__}). Check MONGODB_URI, "
+            "the network and the sign-in to MongoDB; `fhir-server doctor` looks closer."
+        ) from None
+    finally:
+        notice.cancel()
+    if not is_transactional(hello):
+        raise refuse(
+            "MONGODB_URI names a mongod that is no replica set, and the server needs transactions. "
+            "One member is enough: start it with --replSet and run rs.initiate()."
+        )
+    return version
+
+
+def is_transactional(hello: dict[str, Any]) -> bool:
+    """Whether the answer to `hello` came from a replica set or a sharded cluster."""
+    return "setName" in hello or hello.get("msg") == "isdbgrid"

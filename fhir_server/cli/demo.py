@@ -1,0 +1,82 @@
+"""`fhir-server demo`: the demo clinic, loaded once; running it again changes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import date
+from typing import Annotated, Any
+
+import structlog
+import typer
+
+from fhir_server.cli.options import DataDir, settings_with
+from fhir_server.config import Settings
+from fhir_server.context import Context, FhirRequest
+from fhir_server.demo.clinic import ANCHOR, bundles
+from fhir_server.dispatch import dispatch
+from fhir_server.json import decode, encode
+from fhir_server.main import Server, running
+from fhir_server.outcomes import FhirError, Gone, NotFound
+from fhir_server.storage.embedded import database_uri
+
+Json = dict[str, Any]
+
+
+def demo(
+    data_dir: DataDir = None,
+    today: Annotated[bool, typer.Option("--today", help="Count dates from today instead of 2 June 2025.")] = False,
+    restore: Annotated[bool, typer.Option("--restore", help="Undo changes and deletions of what is there.")] = False,
+    if_empty: Annotated[bool, typer.Option("--if-empty", help="Do nothing on a server with other data.")] = False,
+) -> None:
+    """Load the demo clinic: 20 invented patients with their charts, staff, departments and appointments."""
+    settings = settings_with(data_dir=data_dir)
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger("error"))  # one line of its own is enough
+    with database_uri(settings) as uri:
+        chosen = settings.model_copy(update={"mongodb_uri": uri})
+        anchor = date.today() if today else ANCHOR
+        written = asyncio.run(_load(chosen, anchor, restore=restore, if_empty=if_empty))
+    typer.echo(f"Demo clinic: {written} resources written." if written else "Demo clinic: nothing to do.")
+
+
+async def _load(settings: Settings, anchor: date, *, restore: bool, if_empty: bool) -> int:
+    async with running(settings) as server:
+        return await load_demo(server, anchor, restore=restore, if_empty=if_empty)
+
+
+async def load_demo(server: Server, anchor: date = ANCHOR, *, restore: bool = False, if_empty: bool = False) -> int:
+    """Write what is missing of the demo clinic and answer how many resources that were; raises FhirError.
+
+    What a user changed or deleted stays so, unless `restore`. With `if_empty` a database that holds resources and
+    no demo clinic is left alone; a load that was interrupted is completed.
+    """
+    ctx = server.context()
+    if if_empty and await server.counts() and await _wanted(ctx, _first(anchor), restore=False):
+        return 0
+    written = 0
+    for bundle in bundles(anchor):
+        wanted = await asyncio.gather(*(_wanted(ctx, entry["resource"], restore) for entry in bundle["entry"]))
+        entries = [entry for entry, needed in zip(bundle["entry"], wanted, strict=True) if needed]
+        if entries:
+            await dispatch(ctx, FhirRequest("POST", "", body=decode(encode(bundle | {"entry": entries}))))
+            written += len(entries)
+    return written
+
+
+def _first(anchor: date) -> Json:
+    """The resource that is written first: when it is there, a load was begun."""
+    first: Json = bundles(anchor)[0]["entry"][0]["resource"]
+    return first
+
+
+async def _wanted(ctx: Context, resource: Json, restore: bool) -> bool:
+    """Whether a resource is to be written: it was never there, or differs and `restore` is asked for."""
+    path = f"{resource['resourceType']}/{resource['id']}"
+    try:
+        response = await dispatch(ctx, FhirRequest("GET", path, accept="application/fhir+json"))
+    except NotFound:
+        return True
+    except Gone:
+        return restore
+    found = decode(response.text) if response.text is not None else response.resource or {}
+    found.pop("meta", None)
+    return restore and bool(found != decode(encode(resource)))

@@ -1,0 +1,227 @@
+"""What this server can do, generated from what is registered.
+
+https://hl7.org/fhir/R4/http.html#capabilities · https://hl7.org/fhir/R4/capabilitystatement.html
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+
+from fhir_server import __version__, json, model
+from fhir_server.config import Settings
+from fhir_server.context import Context, FhirRequest, FhirResponse
+from fhir_server.definitions import FHIR_VERSION, RESOURCE_TYPES, SearchParameter, operations
+from fhir_server.interactions.urls import UNALTERABLE
+from fhir_server.outcomes import Invalid
+from fhir_server.registry import Operation, interaction, registry
+from fhir_server.search.registry import parameters
+
+Json = dict[str, Any]
+
+ENDPOINTS = tuple(sorted(RESOURCE_TYPES - {"Parameters"}))  # Parameters is never stored
+TYPE_INTERACTIONS = (
+    "read",
+    "vread",
+    "update",
+    "patch",
+    "delete",
+    "history-instance",
+    "history-type",
+    "create",
+    "search-type",
+)
+# https://hl7.org/fhir/R4/versions.html#std-process: the resources whose content is normative in R4
+NORMATIVE = frozenset(
+    {
+        "Binary",
+        "Bundle",
+        "CapabilityStatement",
+        "CodeSystem",
+        "Observation",
+        "OperationDefinition",
+        "OperationOutcome",
+        "Patient",
+        "StructureDefinition",
+        "ValueSet",
+    }
+)
+_BASE = "http://base.invalid/fhir"  # stands for the base URL in the cached text
+_OPEN_MODE = "Open mode: there is no sign-in, and everyone who reaches the server may read and change everything."
+
+
+@interaction("capabilities")
+async def capabilities(ctx: Context, request: FhirRequest) -> FhirResponse:
+    """The CapabilityStatement, or TerminologyCapabilities for `mode=terminology`."""
+    mode = dict(request.query).get("mode", "full")
+    if mode not in ("full", "normative", "terminology"):
+        raise Invalid("mode is full, normative or terminology.")
+    return FhirResponse(text=await text_of(ctx.settings, ctx.base_url, mode))
+
+
+async def text_of(settings: Settings, base_url: str, mode: str = "full") -> bytes:
+    """The JSON for callers who know the server as `base_url`; built in a thread the first time (0.8 s), then kept."""
+    choices = (mode, settings.open, settings.multiple_delete)
+    text = _built.get(choices)
+    if text is None:
+        text = _built[choices] = await asyncio.to_thread(_build, *choices)
+    return text.replace(_BASE.encode(), base_url.encode())
+
+
+_built: dict[tuple[str, bool, bool], bytes] = {}
+
+
+def _build(mode: str, is_open: bool, multiple_delete: bool) -> bytes:
+    if mode == "terminology":
+        return model.build(terminology_capabilities())
+    return model.build(capability_statement(is_open, multiple_delete, normative=mode == "normative"))
+
+
+def capability_statement(is_open: bool, multiple_delete: bool, *, normative: bool = False) -> Json:
+    """The statement with a placeholder for the base URL."""
+    served = [name for name in ENDPOINTS if not normative or name in NORMATIVE]
+    return {
+        "resourceType": "CapabilityStatement",
+        "id": "fhir-server",
+        **_head("FhirServer"),
+        "kind": "instance",
+        "fhirVersion": FHIR_VERSION,
+        "format": ["application/fhir+json", "json"],
+        "patchFormat": ["application/json-patch+json", "application/fhir+json"],
+        "rest": [
+            {
+                "mode": "server",
+                "documentation": "Search is strict: an unknown parameter is refused unless Prefer: handling=lenient.",
+                "security": {"cors": False, "description": _OPEN_MODE if is_open else "Sign-in is required."},
+                "resource": [_resource(name, multiple_delete) for name in served],
+                **_some("interaction", _system_interactions()),
+                **_some("searchParam", [_search_param(p, "Resource") for p in _common().values()]),
+                **_some("operation", [_operation(o) for o in registry.operations.values() if o.system]),
+                "compartment": [
+                    f"http://hl7.org/fhir/CompartmentDefinition/{name}"
+                    for name in ("patient", "encounter", "relatedPerson", "practitioner", "device")
+                ],
+            }
+        ],
+    }
+
+
+def terminology_capabilities() -> Json:
+    """What is known of terminology so far: https://hl7.org/fhir/R4/terminologycapabilities.html"""
+    return {
+        "resourceType": "TerminologyCapabilities",
+        "id": "fhir-server-terminology",
+        **_head("FhirServerTerminology"),
+        "description": "CodeSystem, ValueSet and ConceptMap are stored and searched like any resource; "
+        "the terminology operations that are served are listed in the CapabilityStatement.",
+        "kind": "instance",
+    }
+
+
+def _head(name: str) -> Json:
+    return {
+        "name": name,
+        "title": "FHIR server",
+        "status": "active",
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "publisher": "The operator of this server",
+        "software": {"name": "fhir-server", "version": __version__},
+        "implementation": {"description": "FHIR R4 on MongoDB", "url": _BASE},
+    }
+
+
+def _resource(name: str, multiple_delete: bool) -> Json:
+    done = registry.interactions.keys() - UNALTERABLE.get(name, set())
+    own = [o for o in registry.operations.values() if {name, "*"} & {*o.types, *o.instances}]
+    deletes = "multiple" if multiple_delete else "single"
+    found = parameters(name)
+    return {
+        "type": name,
+        "profile": f"http://hl7.org/fhir/StructureDefinition/{name}",
+        **_some("interaction", [{"code": code} for code in TYPE_INTERACTIONS if code in done]),
+        "versioning": "versioned-update" if "update" in done else "versioned",
+        "readHistory": "vread" in done,
+        "updateCreate": "update" in done,
+        "conditionalCreate": "create" in done,
+        "conditionalRead": "full-support" if "read" in done else "not-supported",
+        "conditionalUpdate": "update" in done,
+        "conditionalDelete": deletes if "delete" in done else "not-supported",
+        **_some("searchInclude", [f"{name}:{p.code}" for p in _sorted(found) if p.type == "reference"]),
+        **_some("searchRevInclude", _reverse_includes().get(name, []) + _reverse_includes()["*"]),
+        **_some("searchParam", [_search_param(p, name) for p in _sorted(found)]),
+        **_some("operation", [_operation(o, name) for o in own]),
+    }
+
+
+def _system_interactions() -> list[Json]:
+    codes = [code for code in ("history-system", "search-system") if code in registry.interactions]
+    bundle = ["transaction", "batch"] if "bundle" in registry.interactions else []
+    return [{"code": code} for code in bundle + codes]
+
+
+def _sorted(found: Mapping[str, SearchParameter]) -> list[SearchParameter]:
+    return [found[code] for code in sorted(found)]
+
+
+@cache
+def _reverse_includes() -> dict[str, list[str]]:
+    """Target type → "Source:parameter" of what may point to it; under "*" what may point to anything."""
+    found: dict[str, list[str]] = defaultdict(list, {"*": []})
+    for name in ENDPOINTS:
+        for parameter in _sorted(parameters(name)):
+            if parameter.type == "reference":
+                everything = not parameter.target or len(parameter.target) >= len(ENDPOINTS)
+                for target in ("*",) if everything else parameter.target:
+                    found[target].append(f"{name}:{parameter.code}")
+    return found
+
+
+def _common() -> dict[str, SearchParameter]:
+    """The parameters that every type has."""
+    shared = {code: p for code, p in parameters("Basic").items() if {"Resource", "DomainResource"} & {*p.base}}
+    return dict(sorted(shared.items()))
+
+
+def _search_param(parameter: SearchParameter, name: str) -> Json:
+    shown: Json = {"name": parameter.code, "type": parameter.type}
+    if parameter.url:
+        shown["definition"] = parameter.url
+    about = about_parameter(parameter.description, name)
+    return {**shown, "documentation": about} if about else shown
+
+
+def about_parameter(description: str, name: str) -> str:
+    """The sentence for this type: a parameter of several types is described type by type, one line each."""
+    for line in description.splitlines():
+        if line.startswith("*") and f"[{name}]" in line:
+            return line.partition("): ")[2].strip()
+    return description.strip() if "* [" not in description else ""
+
+
+def _operation(operation: Operation, type_: str = "Resource") -> Json:
+    return {
+        "name": operation.name,
+        "definition": operation.definition or _published(operation.name, type_),
+        **({"documentation": operation.doc} if operation.doc else {}),
+    }
+
+
+@cache
+def _published(name: str, type_: str) -> str:
+    """The canonical of the R4 definition: $everything, say, has one for each type."""
+    named = {resource: o.url for o in operations() if o.code == name for resource in o.resource or ("Resource",)}
+    return named.get(type_) or named.get("Resource") or f"{_BASE}/OperationDefinition/{name}"
+
+
+def _some(name: str, values: list[Any]) -> Json:
+    """The element, or nothing when it would be empty."""
+    return {name: values} if values else {}
+
+
+def parsed(text: bytes) -> Json:
+    """The statement as JSON, for what is generated from it."""
+    return dict(json.decode(text))

@@ -1,0 +1,112 @@
+"""Everything around the FHIR API: landing page, reference, OpenAPI, health and metrics, as a FastAPI application."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi.middleware.gzip import GZipMiddleware
+from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi.staticfiles import StaticFiles
+
+from fhir_server import json
+from fhir_server.config import Settings
+from fhir_server.interactions import capabilities
+from fhir_server.outcomes import FhirError
+from fhir_server.registry import registry
+from fhir_server.rest import metrics
+from fhir_server.rest.base_url import BaseUrls
+from fhir_server.rest.document import HEADERS, document
+from fhir_server.rest.head import joined
+from fhir_server.rest.health import Check, health_routes
+from fhir_server.rest.openapi import openapi
+from fhir_server.rest.pages import landing
+from fhir_server.rest.reference import index_page, type_page
+
+Counts = Callable[[], Awaitable[Mapping[str, int]]]
+STATIC = Path(__file__).parent / "static"
+log = structlog.get_logger()
+
+
+def site(settings: Settings, *, counts: Counts, check: Check, prefix: str = "/fhir") -> FastAPI:
+    """The pages; `counts` gives resources by type, `check` raises when the server cannot serve."""
+    app = FastAPI(title="FHIR server", docs_url=None, redoc_url=None, openapi_url=None)
+    app.add_middleware(GZipMiddleware, minimum_size=4096, compresslevel=4)
+    base_urls = BaseUrls(settings, prefix)
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    app.include_router(health_routes(check))
+
+    def base_of(request: Request) -> str:
+        try:
+            return base_urls.of(request.scope, joined(request.scope["headers"]))
+        except FhirError as error:
+            raise HTTPException(error.status, str(error)) from None
+
+    @app.get("/metrics")
+    async def scrape() -> Response:
+        return Response(metrics.exposition(), media_type=metrics.CONTENT_TYPE)
+
+    @app.get("/")
+    async def home(request: Request) -> Response:
+        return _page(landing(base_of(request), await _counted(counts), is_open=settings.open))
+
+    @app.get("/docs")
+    async def reference(request: Request) -> Response:
+        return _page(index_page(await _statement(settings, base := base_of(request)), base))
+
+    @app.get("/docs/{name}")
+    async def reference_of(request: Request, name: str) -> Response:
+        page = type_page(await _statement(settings, base := base_of(request)), name, base)
+        return _page(page) if page else _missing(base)
+
+    @app.get("/openapi.json")
+    async def description(request: Request) -> Response:
+        return Response(await _openapi(settings, base_of(request)), media_type="application/json")
+
+    @app.get("/favicon.ico")
+    async def icon() -> Response:
+        return RedirectResponse("static/icon.svg", 308)
+
+    @app.exception_handler(404)
+    async def missing(request: Request, _: Exception) -> Response:
+        return _missing(base_of(request))
+
+    return app
+
+
+async def _counted(counts: Counts) -> Mapping[str, int] | None:
+    try:
+        return await counts()
+    except Exception as error:
+        log.warning("no counts", exception=type(error).__qualname__)
+        return None
+
+
+async def _statement(settings: Settings, base_url: str) -> dict[str, Any]:
+    return capabilities.parsed(await capabilities.text_of(settings, base_url))
+
+
+_descriptions: dict[bool, bytes] = {}
+_BASE = "http://base.invalid/fhir"
+
+
+async def _openapi(settings: Settings, base_url: str) -> bytes:
+    """The document, made once and kept with a placeholder for the base URL."""
+    kept = _descriptions.get(settings.open)
+    if kept is None:
+        statement = await _statement(settings, _BASE)
+        stateful = frozenset(o.name for o in registry.operations.values() if o.affects_state)
+        kept = _descriptions[settings.open] = json.encode(openapi(statement, _BASE, stateful=stateful))
+    return kept.replace(_BASE.encode(), base_url.encode())
+
+
+def _page(html: str, status: int = 200) -> Response:
+    return HTMLResponse(html, status, headers={**HEADERS, "Cache-Control": "no-cache"})
+
+
+def _missing(base_url: str) -> Response:
+    text = '<h1>Nothing here</h1><p class="lead">The FHIR API begins at <code>/fhir</code>.</p>'
+    return _page(document("Nothing here", text, base_url), 404)

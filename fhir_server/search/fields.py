@@ -1,0 +1,118 @@
+"""How each search parameter is served: by keys of its own, or by those of other parameters that cover it.
+
+`Observation?patient=` asks for the keys of `subject`, `combo-code` for those of `code` and `component-code`:
+what is indexed once is not indexed again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+
+from fhir_server.definitions import codings
+from fhir_server.search.paths import Leaf, leaves
+from fhir_server.search.registry import SearchParameter, parameters
+
+# The one date and the one name of a type that have an index of their own for sorting, by preference.
+_DATES = (
+    "date birthdate authoredon authored-on authored onset-date created issued effective-time effective started start "
+    "start-date recorded sent timestamp whenhandedover collected occurrence datetime datewritten"
+).split()
+_NAMES = ("name", "title")
+DATE_SLOT, NAME_SLOT = "d", "n"
+_SORTABLE = {"date", "string", "number", "quantity", "uri", "token"}
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The keys of one number, limited to references to `target` unless that is empty."""
+
+    number: str
+    target: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A parameter as it is stored and searched."""
+
+    parameter: SearchParameter
+    leaves: tuple[Leaf, ...]
+    sources: tuple[Source, ...]
+    own: bool  # its keys are written under its own number
+    many: bool  # one resource may have several values
+    types: frozenset[str]  # data types of its values
+    ascending: str = ""  # names of the sort scalars; "" when it cannot be sorted by
+    descending: str = ""
+
+    def knows(self, system: str) -> bool:
+        """Whether the codes of this system are stored without it, because a binding implies it."""
+        return any(system in (codings(leaf.value_set) or ()) for leaf in self.leaves if leaf.value_set)
+
+
+@cache
+def fields(resource_type: str) -> Mapping[str, Field]:
+    """Code → field, for every parameter of the type that searches support."""
+    usable = [p for p in parameters(resource_type).values() if p.supported and p.code not in ("_id", "_lastUpdated")]
+    made: dict[str, Field] = {}
+    # Small ones first: a parameter can only be served by smaller ones. Then the unlimited before the limited.
+    for parameter in sorted(usable, key=lambda p: (len(leaves(p)), any(le.target for le in leaves(p)), p.code)):
+        made[parameter.code] = _field(parameter, [f for f in made.values() if f.own])
+    return _with_sorting(made)
+
+
+def _field(parameter: SearchParameter, others: list[Field]) -> Field:
+    own_leaves = leaves(parameter)
+    served = _served_by(parameter, own_leaves, others)
+    return Field(
+        parameter=parameter,
+        leaves=own_leaves,
+        sources=served or (Source(parameter.number),),
+        own=not served,
+        many=len({leaf.path for leaf in own_leaves if not leaf.path[0].name.startswith("value")}) > 1
+        or any(leaf.many for leaf in own_leaves),
+        types=frozenset(leaf.type for leaf in own_leaves),
+    )
+
+
+def _served_by(parameter: SearchParameter, wanted: tuple[Leaf, ...], others: list[Field]) -> tuple[Source, ...]:
+    """The sources that together have exactly the wanted leaves; none when there are no such."""
+    same_kind = [f for f in others if f.parameter.type == parameter.type and parameter.code != "phonetic"]
+    if len(wanted) == 1 and wanted[0].target:
+        anywhere = (replace(wanted[0], target=""),)
+        return tuple(Source(f.parameter.number, wanted[0].target) for f in same_kind if f.leaves == anywhere)
+    missing = set(wanted)
+    found: list[Source] = []
+    for field in sorted(same_kind, key=lambda f: -len(f.leaves)):
+        if missing.issuperset(field.leaves):
+            missing.difference_update(field.leaves)
+            found.append(Source(field.parameter.number))
+    return () if missing else tuple(found)
+
+
+def _with_sorting(made: dict[str, Field]) -> dict[str, Field]:
+    slots = {_date_slot(made): DATE_SLOT, _name_slot(made): NAME_SLOT}
+    by_number: dict[str, Field] = {}
+    for code, field in made.items():
+        if field.parameter.type not in _SORTABLE:
+            continue
+        if not field.own:
+            first = by_number.get(field.sources[0].number)
+            if first is not None:
+                made[code] = replace(field, ascending=first.ascending, descending=first.descending)
+            continue
+        slot = slots.get(code) or (slots.get("name") if code == "family" else None)
+        up = slot or field.parameter.number
+        down = slot or (up + "-" if field.many else up)
+        by_number[field.parameter.number] = made[code] = replace(field, ascending=up, descending=down)
+    return made
+
+
+def _date_slot(made: Mapping[str, Field]) -> str:
+    dates = sorted(code for code, f in made.items() if f.own and f.parameter.type == "date")
+    single = [code for code in dates if not made[code].many] or dates
+    return next((code for code in _DATES if code in single), single[0] if single else "")
+
+
+def _name_slot(made: Mapping[str, Field]) -> str:
+    return next((code for code in _NAMES if code in made and made[code].parameter.type == "string"), "")

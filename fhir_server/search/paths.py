@@ -1,0 +1,97 @@
+"""Where in the JSON of a resource type a search parameter finds its values, and of which data type they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cache
+
+from fhir_server.definitions import RESOURCE_TYPES, ElementDefinition, type_definition
+from fhir_server.search import expression as syntax
+from fhir_server.search.expression import UnsupportedExpression
+from fhir_server.search.registry import SearchParameter
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """One JSON property on the way, and what its value must be like."""
+
+    name: str
+    many: bool  # the JSON is an array
+    where: tuple[str, str] | None = None  # (element, value)
+    first: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """The end of a path: values of one data type.
+
+    `type` is "TrueUnlessFalse" for the one boolean rule; `target` limits references to a resource type;
+    `value_set` is the required binding of a code.
+    """
+
+    path: tuple[Hop, ...]
+    type: str
+    target: str = ""
+    value_set: str = ""
+
+    @property
+    def many(self) -> bool:
+        """Whether one resource may have several values here."""
+        return any(hop.many and not hop.first for hop in self.path)
+
+
+@cache
+def leaves(parameter: SearchParameter) -> tuple[Leaf, ...]:
+    """Every place the parameter's expression names in its resource type; raises UnsupportedExpression."""
+    found: list[Leaf] = []
+    for branch in syntax.branches(parameter.expression):
+        found.extend(_resolve(parameter.resource_type, branch))
+    return tuple(dict.fromkeys(found))
+
+
+def _resolve(resource_type: str, branch: syntax.Branch) -> Iterator[Leaf]:
+    first = branch[0]
+    assert isinstance(first, syntax.Name)
+    if first.name in (resource_type, "Resource", "DomainResource"):
+        branch = branch[1:]
+    elif first.name in RESOURCE_TYPES:
+        return  # the branch of another type in a parameter that several share
+    here = [Leaf((), resource_type)]
+    for step in branch:
+        here = [after for leaf in here for after in _take(leaf, step)]
+    yield from here
+
+
+def _take(leaf: Leaf, step: syntax.Step) -> Iterator[Leaf]:
+    match step:
+        case syntax.Name(name):
+            for element in _elements(leaf.type, name):
+                yield Leaf((*leaf.path, Hop(element.name, element.repeats)), element.type, value_set=_codes(element))
+        case syntax.As(type_name):
+            # Some expressions write the primitive types with a capital: as(DateTime).
+            if type_name.lower() == leaf.type.lower():
+                yield leaf
+        case syntax.Target(type_name):
+            if leaf.type == "Reference":
+                yield replace(leaf, target=type_name)
+        case syntax.Where(element, value):
+            yield replace(leaf, path=(*leaf.path[:-1], replace(leaf.path[-1], where=(element, value))))
+        case syntax.First():
+            yield replace(leaf, path=(*leaf.path[:-1], replace(leaf.path[-1], first=True)))
+        case syntax.TrueUnlessFalse():
+            yield replace(leaf, type="TrueUnlessFalse")
+
+
+def _elements(type_name: str, name: str) -> list[ElementDefinition]:
+    """The JSON properties that an element name stands for: several for a choice."""
+    properties = type_definition(type_name).properties
+    found = [e for e in properties if e.name == name] or [e for e in properties if e.choice == name]
+    if not found:
+        raise UnsupportedExpression(f"{type_name} has no element {name}.")
+    return found
+
+
+def _codes(element: ElementDefinition) -> str:
+    binding = element.binding
+    return binding.value_set if binding is not None and binding.strength == "required" else ""

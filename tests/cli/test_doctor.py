@@ -1,0 +1,81 @@
+"""`fhir-server doctor`: what it finds, what it advises, and its exit code."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pymongo import MongoClient
+
+from fhir_server.cli.checks import database as database_checks
+from fhir_server.cli.checks import machine
+from fhir_server.cli.checks.finding import Level
+from fhir_server.storage.database import Database
+from fhir_server.storage.embedded import PrivateMongod, locate
+from tests.cli.serving import command
+
+
+def test_a_machine_before_its_first_start(tmp_path: Path) -> None:
+    ended = command("doctor", "--port", "0", "--data-dir", str(tmp_path / "new"))
+    assert ended.returncode == 0, ended.stdout
+    assert "FAIL" not in ended.stdout
+    assert not (tmp_path / "new").exists(), "a look around leaves nothing behind"
+
+
+def test_beside_a_running_database(tmp_path: Path) -> None:
+    with PrivateMongod(tmp_path) as uri:
+        ended = command("doctor", "--port", "0", "--data-dir", str(tmp_path))
+        assert ended.returncode == 0, ended.stdout
+        assert "Replica set     fhir, 1 member(s)" in ended.stdout
+        assert "end after 10 s" in ended.stdout
+        assert locate(tmp_path) == uri
+
+
+def test_failures_have_advice_and_an_exit_code(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        ended = command("doctor", "--port", str(port), "--data-dir", str(tmp_path), MONGOD="/nowhere")
+    assert ended.returncode == 1
+    assert "FAIL mongod" in ended.stdout
+    assert "FAIL Port" in ended.stdout
+    assert f"--port {port + 10}" in ended.stdout
+
+
+def test_a_database_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    uri = f"mongodb://%2F{str(tmp_path)[1:].replace('/', '%2F')}%2Fnone.sock"
+    ended = command("doctor", "--port", "0", MONGODB_URI=uri)
+    assert ended.returncode == 1
+    assert "FAIL Database        does not answer" in ended.stdout
+
+
+async def test_missing_indexes_are_named(mongo_uri: str, database: str) -> None:
+    with MongoClient[dict[str, Any]](mongo_uri) as client:
+        assert database_checks.indexes(client, database).level is Level.OK
+        ours = Database(mongo_uri, database)
+        await ours.prepare()
+        await ours.close()
+        assert database_checks.indexes(client, database).level is Level.OK
+        client[f"{database}_fhir"]["resource"].drop_index("key_created")
+        finding = database_checks.indexes(client, database)
+        assert finding.level is Level.FAIL
+        assert "resource.key_created" in finding.text
+
+
+def test_a_foreign_clusters_transaction_lifetime_is_reported(mongo_uri: str) -> None:
+    name = "transactionLifetimeLimitSeconds"
+    with MongoClient[dict[str, Any]](mongo_uri) as client:
+        client.admin.command({"setParameter": 1, name: 60})
+        try:
+            finding = database_checks.lifetime(client)
+        finally:
+            client.admin.command({"setParameter": 1, name: 10})
+        assert finding.level is Level.WARN
+        assert "60" in finding.text
+        assert database_checks.clock(client).level is Level.OK
+
+
+def test_a_data_directory_that_is_a_file(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert [f.level for f in machine.data_directory(tmp_path / "file" / "data")] == [Level.FAIL]
