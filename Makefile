@@ -32,8 +32,8 @@ format: dev ## Apply the formatter and the safe lint fixes.
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: dev ## Measure a server: make bench ARGS="--help"
-	@$(BIN)/python -m benchmarks $(ARGS)
+bench: dev ## Measure our server, or another one: make bench ARGS="--base http://127.0.0.1:8090/fhir"
+	@$(BIN)/python -m benchmarks $(or $(ARGS),--server)
 
 definitions: dev ## Compile the published R4 definitions into package data again.
 	@$(BIN)/python -m scripts.definitions $(ARGS)

@@ -33,12 +33,10 @@ def parser() -> argparse.ArgumentParser:
     found = argparse.ArgumentParser(
         prog="python -m benchmarks", description="Measure a FHIR R4 server on this machine."
     )
-    which = found.add_mutually_exclusive_group(required=True)
+    which = found.add_mutually_exclusive_group()
     which.add_argument("--base", help="base URL of a running server, on a loopback address")
-    which.add_argument("--server", action="store_true", help="start our own server with a private database")
-    found.add_argument(
-        "--workers", type=int, nargs="+", default=[1], help="with --server: processes; several: one run each"
-    )
+    which.add_argument("--server", action="store_true", help="our own, with a private database (default)")
+    found.add_argument("--workers", type=int, nargs="+", default=[1, 2], help="processes of --server: a run each")
     found.add_argument(
         "--header", action="append", default=[], help='sent with each request: "Authorization: Bearer …"'
     )
@@ -108,7 +106,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     runs: list[tuple[Json, list[Measurement]]] = []
     told = {"connections": options.connections, "seconds": options.seconds, "repetitions": options.repetitions}
     try:
-        if options.server:
+        if options.base is None:
             for workers in options.workers:
                 with serving(workers) as server:
                     print(f"{workers} process(es), first answer after {server.seconds:.2f} s", flush=True)

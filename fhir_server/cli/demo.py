@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import date
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import structlog
 import typer
@@ -13,11 +13,12 @@ from fhir_server.cli.options import DataDir, settings_with
 from fhir_server.config import Settings
 from fhir_server.context import Context, FhirRequest
 from fhir_server.demo.clinic import ANCHOR, bundles
-from fhir_server.dispatch import dispatch
 from fhir_server.json import decode, encode
-from fhir_server.main import Server, running
-from fhir_server.outcomes import FhirError, Gone, NotFound
+from fhir_server.outcomes import Gone, NotFound
 from fhir_server.storage.embedded import database_uri
+
+if TYPE_CHECKING:
+    from fhir_server.main import Server
 
 Json = dict[str, Any]
 
@@ -39,6 +40,8 @@ def demo(
 
 
 async def _load(settings: Settings, anchor: date, *, restore: bool, if_empty: bool) -> int:
+    from fhir_server.main import running  # not at the top: every other command would wait for it
+
     async with running(settings) as server:
         return await load_demo(server, anchor, restore=restore, if_empty=if_empty)
 
@@ -57,7 +60,7 @@ async def load_demo(server: Server, anchor: date = ANCHOR, *, restore: bool = Fa
         wanted = await asyncio.gather(*(_wanted(ctx, entry["resource"], restore) for entry in bundle["entry"]))
         entries = [entry for entry, needed in zip(bundle["entry"], wanted, strict=True) if needed]
         if entries:
-            await dispatch(ctx, FhirRequest("POST", "", body=decode(encode(bundle | {"entry": entries}))))
+            await ctx.dispatch(ctx, FhirRequest("POST", "", body=decode(encode(bundle | {"entry": entries}))))
             written += len(entries)
     return written
 
@@ -72,7 +75,7 @@ async def _wanted(ctx: Context, resource: Json, restore: bool) -> bool:
     """Whether a resource is to be written: it was never there, or differs and `restore` is asked for."""
     path = f"{resource['resourceType']}/{resource['id']}"
     try:
-        response = await dispatch(ctx, FhirRequest("GET", path, accept="application/fhir+json"))
+        response = await ctx.dispatch(ctx, FhirRequest("GET", path, accept="application/fhir+json"))
     except NotFound:
         return True
     except Gone:

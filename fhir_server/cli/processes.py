@@ -17,7 +17,7 @@ from fhir_server.cli.options import refuse
 from fhir_server.config import Settings
 from fhir_server.rest.logs import configure
 
-_GRACE_SECONDS = 10
+GRACE_SECONDS = 10
 _STARTUP_SECONDS = 120
 
 
@@ -42,7 +42,7 @@ def run(settings: Settings, listener: socket.socket) -> None:
         access_log=False,
         server_header=False,
         proxy_headers=False,  # fhir_server.rest decides whose headers it believes
-        timeout_graceful_shutdown=_GRACE_SECONDS,
+        timeout_graceful_shutdown=GRACE_SECONDS,
         timeout_worker_healthcheck=_STARTUP_SECONDS,
     )
     if settings.workers > 1:

@@ -67,10 +67,9 @@ def letter(person: Person, anchor: date) -> Iterator[Json]:
     when = began(visit, anchor) + timedelta(hours=4)
     reason = PROBLEMS[visit.reason][1] if visit.reason else "Minor injury"
     name = f"{person.given[0]} {person.family}"
-    text = f"{NAME}, Emergency Department\n\nPatient: {name}\nSeen: {when:%d %B %Y}\nReason: {reason}\n\nDischarged home.\n"
-    yield resource(
-        "Binary", f"{person.key}-letter", contentType="text/plain", data=base64.b64encode(text.encode()).decode()
-    )
+    lines = [f"{NAME}, Emergency Department", f"Patient: {name}", f"Seen: {when.date()}", f"Reason: {reason}"]
+    data = base64.b64encode("\n".join([*lines, "Discharged home.", ""]).encode()).decode()
+    yield resource("Binary", f"{person.key}-letter", contentType="text/plain", data=data)
     attachment = {"contentType": "text/plain", "language": "en", "url": f"Binary/demo-{person.key}-letter"}
     yield resource(
         "DocumentReference",

@@ -22,6 +22,10 @@ _DATES = (
 _NAMES = ("name", "title")
 DATE_SLOT, NAME_SLOT = "d", "n"
 _SORTABLE = {"date", "string", "number", "quantity", "uri", "token"}
+# What no reader of a list wants it ordered by, so that it costs no scalar in every resource.
+_UNSORTED = {"phonetic", "_tag", "_security", "_profile", "_source"}
+# With several values these sort by the smallest going up and the largest going down, the others by the smallest.
+_TWO_ENDED = {"date", "number", "quantity"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,7 @@ class Field:
     types: frozenset[str]  # data types of its values
     ascending: str = ""  # names of the sort scalars; "" when it cannot be sorted by
     descending: str = ""
+    sorts: bool = False  # it is the one that writes these scalars
 
     def knows(self, system: str) -> bool:
         """Whether the codes of this system are stored without it, because a binding implies it."""
@@ -69,7 +74,8 @@ def _field(parameter: SearchParameter, others: list[Field]) -> Field:
         leaves=own_leaves,
         sources=served or (Source(parameter.number),),
         own=not served,
-        many=len({leaf.path for leaf in own_leaves if not leaf.path[0].name.startswith("value")}) > 1
+        # Of a choice only one can be there, so its leaves count as one.
+        many=len({tuple(hop.element for hop in leaf.path) for leaf in own_leaves}) > 1
         or any(leaf.many for leaf in own_leaves),
         types=frozenset(leaf.type for leaf in own_leaves),
     )
@@ -94,7 +100,7 @@ def _with_sorting(made: dict[str, Field]) -> dict[str, Field]:
     slots = {_date_slot(made): DATE_SLOT, _name_slot(made): NAME_SLOT}
     by_number: dict[str, Field] = {}
     for code, field in made.items():
-        if field.parameter.type not in _SORTABLE:
+        if field.parameter.type not in _SORTABLE or code in _UNSORTED:
             continue
         if not field.own:
             first = by_number.get(field.sources[0].number)
@@ -103,8 +109,10 @@ def _with_sorting(made: dict[str, Field]) -> dict[str, Field]:
             continue
         slot = slots.get(code) or (slots.get("name") if code == "family" else None)
         up = slot or field.parameter.number
-        down = slot or (up + "-" if field.many else up)
-        by_number[field.parameter.number] = made[code] = replace(field, ascending=up, descending=down)
+        down = slot or (up + "-" if field.many and field.parameter.type in _TWO_ENDED else up)
+        # People sort by family name and then given name, whether asked for as `name` or as `family`.
+        sorts = not (code == "family" and slot)
+        by_number[field.parameter.number] = made[code] = replace(field, ascending=up, descending=down, sorts=sorts)
     return made
 
 

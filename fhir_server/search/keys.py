@@ -47,9 +47,9 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Sink:
-    """Where a parameter's values go: the number of its keys ("" for none) and the names of its sort scalars.
+    """Where a parameter's values go: the number of its keys, and the names of its sort scalars ("" for none).
 
-    A parameter with several values sorts by the smallest going up and by the largest going down.
+    The ascending scalar is the smallest of several values, the descending one the largest.
     """
 
     number: str

@@ -17,6 +17,7 @@ class Hop:
     """One JSON property on the way, and what its value must be like."""
 
     name: str
+    element: str  # the same without the type of a choice: "value" for "valueQuantity"
     many: bool  # the JSON is an array
     where: tuple[str, str] | None = None  # (element, value)
     first: bool = False
@@ -67,7 +68,8 @@ def _take(leaf: Leaf, step: syntax.Step) -> Iterator[Leaf]:
     match step:
         case syntax.Name(name):
             for element in _elements(leaf.type, name):
-                yield Leaf((*leaf.path, Hop(element.name, element.repeats)), element.type, value_set=_codes(element))
+                hop = Hop(element.name, element.choice or element.name, element.repeats)
+                yield Leaf((*leaf.path, hop), element.type, value_set=_codes(element))
         case syntax.As(type_name):
             # Some expressions write the primitive types with a capital: as(DateTime).
             if type_name.lower() == leaf.type.lower():

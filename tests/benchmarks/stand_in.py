@@ -50,7 +50,7 @@ class StandIn:
         if self.throttle and len(self.seen) % 50 == 0:
             return 429, {"retry-after": "0"}, None
         kind, _, id = path.partition("/")
-        resource = json.loads(body) if body else None
+        resource: Any = json.loads(body) if body else None
         match method:
             case "POST" if not kind:
                 return 200, {}, self.transaction(resource)
@@ -112,7 +112,7 @@ class StandIn:
         entries = [{"resource": r, "search": {"mode": "match"}} for r in matches[:count]]
         if any(k == "_include" for k, _ in query) and self.fault != "no-include":
             wanted = {m["encounter"]["reference"] for m in matches[:count]}
-            included = [self.store[tuple(ref.split("/"))] for ref in sorted(wanted)]  # type: ignore[index]
+            included = [self.store[tuple(ref.split("/"))] for ref in sorted(wanted)]
             entries += [{"resource": r, "search": {"mode": "include"}} for r in included]
         if self.fault == "drops-first" and len(query) > 1:
             entries = entries[1:] or entries

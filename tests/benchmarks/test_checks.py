@@ -66,7 +66,7 @@ def test_created() -> None:
 
 def test_search() -> None:
     def fits(resource: Json) -> bool:
-        return resource["id"] != "bad"
+        return bool(resource["id"] != "bad")
 
     more = {"link": [{"relation": "next", "url": "x"}]}
     assert checks.search(searchset("1", "2"), "Patient", "1", fits) is None

@@ -1,0 +1,152 @@
+"""The parameters that shape a result: https://hl7.org/fhir/R4/search.html#return."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import cast
+
+from fhir_server.definitions import RESOURCE_TYPES
+from fhir_server.outcomes import Invalid, NotSupported
+from fhir_server.search.fields import fields
+from fhir_server.search.query import Include, Query, Sort, Total
+from fhir_server.search.registry import SearchParameter, parameters
+
+# Not part of the search: the form of the answer, and a value that some clients add to evade caches.
+UNSEEN = frozenset({"_", "_format", "_pretty"})
+_SUMMARIES = ("true", "text", "data", "count", "false")
+_TOTALS = ("none", "estimate", "accurate")
+MAX_SORT_KEYS = 8
+MAX_INCLUDES = 50
+
+
+def read(query: Query, name: str, value: str, max_count: int) -> Query:
+    """The query with one of these parameters added; raises Invalid or NotSupported (400)."""
+    code, _, modifier = name.partition(":")
+    if modifier:
+        kind = NotSupported if modifier in ("iterate", "recurse") else Invalid
+        again = " yet" if kind is NotSupported else ""
+        raise kind(f"Modifier ':{modifier[:64]}' is not supported{again} for parameter '{code}'.")
+    if not value.strip():
+        raise Invalid(f"Parameter '{code}' has no value.")
+    if code == "_count":
+        return replace(query, count=min(_count(value), max_count))
+    return CONTROLS[code](query, value)
+
+
+def _count(value: str) -> int:
+    if not (value.isascii() and value.isdigit() and len(value) < 10):
+        raise Invalid("Parameter '_count' is a whole number, 0 or more.")
+    return int(value)
+
+
+def _type(query: Query, value: str) -> Query:
+    return query  # read before all others
+
+
+def _sort(query: Query, value: str) -> Query:
+    keys = list(query.sort)
+    for part in value.split(","):
+        code = part.strip()
+        descending = code.startswith("-")
+        keys.append(_sort_key(query.types, code.removeprefix("-"), descending))
+    if len(keys) > MAX_SORT_KEYS:
+        raise Invalid(f"Parameter '_sort' takes up to {MAX_SORT_KEYS} keys.")
+    return replace(query, sort=tuple(keys))
+
+
+def _sort_key(types: tuple[str, ...], code: str, descending: bool) -> Sort:
+    if code == "_id":
+        return Sort(code, "_id", descending)
+    if code == "_lastUpdated":
+        return Sort(code, "u", descending)
+    if len(types) != 1:
+        raise NotSupported("Several resource types together are sorted by _id or _lastUpdated only.")
+    field = fields(types[0]).get(code)
+    if field is None:
+        if code in parameters(types[0]):
+            raise NotSupported(f"Sorting by '{code}' is not supported.")
+        raise Invalid(f"{types[0]} has no search parameter '{code[:64]}' to sort by.")
+    name = field.descending if descending else field.ascending
+    if not name:
+        raise NotSupported(f"Sorting by '{code}' is not supported.")
+    return Sort(code, f"s.{name}", descending)
+
+
+def _total(query: Query, value: str) -> Query:
+    if value not in _TOTALS:
+        raise Invalid(f"Parameter '_total' is one of {', '.join(_TOTALS)}.")
+    return replace(query, total=cast(Total, value))
+
+
+def _summary(query: Query, value: str) -> Query:
+    if value not in _SUMMARIES:
+        raise Invalid(f"Parameter '_summary' is one of {', '.join(_SUMMARIES)}.")
+    return replace(query, summary=None if value == "false" else value)
+
+
+def _elements(query: Query, value: str) -> Query:
+    names = [name.strip() for name in value.split(",")]
+    if not all(name.isascii() and name.isalnum() for name in names):
+        raise Invalid("Parameter '_elements' is a list of element names.")
+    return replace(query, elements=(*query.elements, *names))
+
+
+def _cursor(query: Query, value: str) -> Query:
+    return replace(query, cursor=value)
+
+
+def _include(query: Query, value: str) -> Query:
+    if value == "*":
+        found = [Include(one, _references(one)) for one in query.types]
+    else:
+        found = [_included("_include", value)]
+    return _limited(replace(query, includes=(*query.includes, *found)))
+
+
+def _revinclude(query: Query, value: str) -> Query:
+    if value == "*":
+        raise NotSupported("Parameter '_revinclude' needs a resource type: Type:parameter or Type:*.")
+    return _limited(replace(query, revincludes=(*query.revincludes, _included("_revinclude", value))))
+
+
+def _limited(query: Query) -> Query:
+    named = {one.source for one in query.includes} - set(query.types)
+    if len(named) + len(query.revincludes) > MAX_INCLUDES:
+        raise Invalid(f"A search takes up to {MAX_INCLUDES} includes.")
+    return query
+
+
+def _included(name: str, value: str) -> Include:
+    """`Type:parameter`, `Type:parameter:Target` or `Type:*`."""
+    source, _, rest = value.partition(":")
+    code, _, target = rest.partition(":")
+    if source not in RESOURCE_TYPES:
+        raise Invalid(f"Parameter '{name}' names no resource type before its colon.")
+    if not code:
+        raise Invalid(f"Parameter '{name}' has the form Type:parameter or Type:parameter:Target.")
+    if target and target not in RESOURCE_TYPES:
+        raise Invalid(f"Parameter '{name}' names no resource type as its target.")
+    if code == "*":
+        return Include(source, _references(source), target)
+    parameter = parameters(source).get(code)
+    if parameter is None or parameter.type != "reference":
+        raise Invalid(f"Parameter '{name}': {source} has no search parameter '{code[:64]}' of type reference.")
+    return Include(source, (parameter,), target)
+
+
+def _references(resource_type: str) -> tuple[SearchParameter, ...]:
+    return tuple(p for p in parameters(resource_type).values() if p.type == "reference")
+
+
+CONTROLS: dict[str, Callable[[Query, str], Query]] = {
+    "_count": lambda query, value: query,
+    "_cursor": _cursor,
+    "_elements": _elements,
+    "_include": _include,
+    "_revinclude": _revinclude,
+    "_sort": _sort,
+    "_summary": _summary,
+    "_total": _total,
+    "_type": _type,
+}

@@ -1,0 +1,134 @@
+"""https://hl7.org/fhir/R4/search.html#reference: to a resource here, to a URL elsewhere, to a canonical URL."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from fhir_server.definitions import RESOURCE_TYPES
+from fhir_server.search.fields import Field, Source
+from fhir_server.search.keys import Criterion, Draft, Sink, fit
+from fhir_server.search.paths import Leaf
+from fhir_server.search.types.token import identifier_keys
+from fhir_server.search.types.values import Indexer, Settings, Visit, refuse_modifier, split, unescape, wrong
+
+# Besides these, any resource type: subject:Patient=1.
+MODIFIERS = frozenset({"identifier", *RESOURCE_TYPES})
+
+_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}", re.ASCII)
+
+
+def local(reference: str, base: str) -> tuple[str, str] | None:
+    """Type/id and version ("" for none) of a resource of this server; None for anything else.
+
+    `base` is the server's URL with a slash behind.
+    """
+    parts = reference.removeprefix(base).split("/")
+    if len(parts) == 2 and parts[0] in RESOURCE_TYPES:
+        return f"{parts[0]}/{parts[1]}", ""
+    if len(parts) == 4 and parts[2] == "_history" and parts[0] in RESOURCE_TYPES:
+        return f"{parts[0]}/{parts[1]}", parts[3]
+    return None
+
+
+def _type_of(reference: str) -> str:
+    """The resource type that a URL names before its id, "" when it names none."""
+    parts = reference.partition("/_history/")[0].split("/")
+    return parts[-2] if len(parts) > 1 and parts[-2] in RESOURCE_TYPES else ""
+
+
+def _reference(sink: Sink, leaf: Leaf) -> Visit:
+    number, target = sink.number, leaf.target
+
+    def visit(value: Any, draft: Draft) -> None:
+        text, keys = value.get("reference"), draft.keys
+        if target and (_type_of(text or "") or value.get("type") or target) != target:
+            return
+        if text and not text.startswith("#"):
+            here = local(text, draft.base)
+            if here is None:
+                keys[f"{number}>{text}"] = None
+            else:
+                keys[f"{number}>{here[0]}"] = None
+                if here[1]:
+                    keys[f"{number}>{here[0]}/_history/{here[1]}"] = None
+        if identifier := value.get("identifier"):
+            identifier_keys(f"{number}@=", f"{number}@", identifier, keys)
+
+    return visit
+
+
+def _canonical(sink: Sink, leaf: Leaf) -> Visit:
+    """With its version and without: whoever asks without means any."""
+    number = sink.number
+
+    def visit(value: Any, draft: Draft) -> None:
+        here = local(value, draft.base)
+        draft.keys[f"{number}>{here[0] if here else value}"] = None
+        if "|" in value:
+            draft.keys[f"{number}>{value.partition('|')[0]}"] = None
+
+    return visit
+
+
+def _resource(sink: Sink, leaf: Leaf) -> Visit:
+    """A resource that is itself within: the first of a document or message Bundle."""
+    def visit(value: Any, draft: Draft) -> None:
+        if value.get("id"):
+            draft.keys[f"{sink.number}>{value.get('resourceType')}/{value['id']}"] = None
+
+    return visit
+
+
+INDEXERS: Mapping[str, Indexer] = {
+    "Reference": _reference,
+    "canonical": _canonical,
+    "uri": _canonical,
+    "Resource": _resource,
+}
+
+
+def criterion(field: Field, modifier: str, value: str, settings: Settings) -> Criterion:
+    """The stored references that one search value finds: `id`, `Type/id` or a URL."""
+    if modifier and modifier not in MODIFIERS:
+        raise refuse_modifier(field, modifier)
+    if modifier == "identifier":
+        return _by_identifier(field, value)
+    text = unescape(value)
+    found: list[str] = []
+    for source in field.sources:
+        found += [fit(f"{source.number}>{target}") for target in _targets(field, source, modifier, text, settings)]
+    return Criterion(keys=tuple(dict.fromkeys(found)))
+
+
+def _targets(field: Field, source: Source, modifier: str, text: str, settings: Settings) -> list[str]:
+    here = local(text, settings.base_url + "/")
+    if here is not None:
+        key, version = here
+        type_ = key.partition("/")[0]
+        if type_ not in ((modifier,) if modifier else _possible(field, source)):
+            # Not an error of form: nothing can refer to that through this parameter.
+            return []
+        return [f"{key}/_history/{version}" if version else key]
+    if _ID.fullmatch(text):
+        return [f"{type_}/{text}" for type_ in ((modifier,) if modifier else _possible(field, source))]
+    if ":" not in text:
+        raise wrong(field, "is not a reference: id, Type/id or an absolute URL")
+    if modifier and _type_of(text) not in ("", modifier):
+        return []
+    return [text]
+
+
+def _possible(field: Field, source: Source) -> tuple[str, ...]:
+    if source.target:
+        return (source.target,)
+    return field.parameter.targets or tuple(sorted(RESOURCE_TYPES))
+
+
+def _by_identifier(field: Field, value: str) -> Criterion:
+    parts = [unescape(part) for part in split(value, "|")]
+    if len(parts) > 2 or not parts[-1]:
+        raise wrong(field, "is not an identifier: value, system|value or |value")
+    wanted = f"={parts[0]}" if len(parts) == 1 else f"{parts[0]}|{parts[1]}"
+    return Criterion(keys=tuple(fit(f"{source.number}@{wanted}") for source in field.sources))
