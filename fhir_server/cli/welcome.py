@@ -20,7 +20,7 @@ def greet(settings: Settings, database_version: str, demo: bool, ended: threadin
         if ended.wait(0.05):
             return
     if demo:
-        subprocess.run([sys.executable, "-m", "fhir_server.cli", "demo"], stdin=subprocess.DEVNULL)
+        subprocess.run([sys.executable, "-m", "fhir_server.cli", "demo", "--if-empty"], stdin=subprocess.DEVNULL)
     if not ended.is_set():
         typer.echo(banner(settings, database_version))
 

@@ -7,19 +7,18 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from fhir_server import __version__, json, model
 from fhir_server.config import Settings
 from fhir_server.context import Context, FhirRequest, FhirResponse
-from fhir_server.definitions import FHIR_VERSION, RESOURCE_TYPES, SearchParameter, operations
+from fhir_server.definitions import FHIR_VERSION, RESOURCE_TYPES, compartments, operations
 from fhir_server.interactions.urls import UNALTERABLE
 from fhir_server.outcomes import Invalid
 from fhir_server.registry import Operation, interaction, registry
-from fhir_server.search.registry import parameters
+from fhir_server.search.registry import SearchParameter, parameters
 
 Json = dict[str, Any]
 
@@ -51,7 +50,17 @@ NORMATIVE = frozenset(
     }
 )
 _BASE = "http://base.invalid/fhir"  # stands for the base URL in the cached text
+_STRICT = "An unknown or unsupported search parameter is refused, unless Prefer: handling=lenient asks to ignore it."
+_LENIENT = "An unknown or unsupported search parameter is ignored, unless Prefer: handling=strict asks to refuse it."
 _OPEN_MODE = "Open mode: there is no sign-in, and everyone who reaches the server may read and change everything."
+
+
+class Choices(NamedTuple):
+    """The settings that the statement tells about."""
+
+    open: bool
+    multiple_delete: bool
+    strict_search: bool
 
 
 @interaction("capabilities")
@@ -65,25 +74,25 @@ async def capabilities(ctx: Context, request: FhirRequest) -> FhirResponse:
 
 async def text_of(settings: Settings, base_url: str, mode: str = "full") -> bytes:
     """The JSON for callers who know the server as `base_url`; built in a thread the first time (0.8 s), then kept."""
-    choices = (mode, settings.open, settings.multiple_delete)
-    text = _built.get(choices)
+    choices = Choices(settings.open, settings.multiple_delete, settings.strict_search)
+    text = _built.get((mode, choices))
     if text is None:
-        text = _built[choices] = await asyncio.to_thread(_build, *choices)
+        text = _built[mode, choices] = await asyncio.to_thread(_build, mode, choices)
     return text.replace(_BASE.encode(), base_url.encode())
 
 
-_built: dict[tuple[str, bool, bool], bytes] = {}
+_built: dict[tuple[str, Choices], bytes] = {}
 
 
-def _build(mode: str, is_open: bool, multiple_delete: bool) -> bytes:
+def _build(mode: str, choices: Choices) -> bytes:
     if mode == "terminology":
         return model.build(terminology_capabilities())
-    return model.build(capability_statement(is_open, multiple_delete, normative=mode == "normative"))
+    return model.build(capability_statement(choices, normative=mode == "normative"))
 
 
-def capability_statement(is_open: bool, multiple_delete: bool, *, normative: bool = False) -> Json:
+def capability_statement(choices: Choices, *, normative: bool = False) -> Json:
     """The statement with a placeholder for the base URL."""
-    served = [name for name in ENDPOINTS if not normative or name in NORMATIVE]
+    shown = [name for name in ENDPOINTS if not normative or name in NORMATIVE]
     return {
         "resourceType": "CapabilityStatement",
         "id": "fhir-server",
@@ -95,15 +104,14 @@ def capability_statement(is_open: bool, multiple_delete: bool, *, normative: boo
         "rest": [
             {
                 "mode": "server",
-                "documentation": "Search is strict: an unknown parameter is refused unless Prefer: handling=lenient.",
-                "security": {"cors": False, "description": _OPEN_MODE if is_open else "Sign-in is required."},
-                "resource": [_resource(name, multiple_delete) for name in served],
+                "documentation": _STRICT if choices.strict_search else _LENIENT,
+                "security": {"cors": False, "description": _OPEN_MODE if choices.open else "Sign-in is required."},
+                "resource": [_resource(name, choices) for name in shown],
                 **_some("interaction", _system_interactions()),
-                **_some("searchParam", [_search_param(p, "Resource") for p in _common().values()]),
+                **_some("searchParam", [_search_param(p, "Resource") for p in _common()]),
                 **_some("operation", [_operation(o) for o in registry.operations.values() if o.system]),
                 "compartment": [
-                    f"http://hl7.org/fhir/CompartmentDefinition/{name}"
-                    for name in ("patient", "encounter", "relatedPerson", "practitioner", "device")
+                    f"http://hl7.org/fhir/CompartmentDefinition/{name[0].lower()}{name[1:]}" for name in compartments()
                 ],
             }
         ],
@@ -134,11 +142,12 @@ def _head(name: str) -> Json:
     }
 
 
-def _resource(name: str, multiple_delete: bool) -> Json:
+def _resource(name: str, choices: Choices) -> Json:
     done = registry.interactions.keys() - UNALTERABLE.get(name, set())
     own = [o for o in registry.operations.values() if {name, "*"} & {*o.types, *o.instances}]
-    deletes = "multiple" if multiple_delete else "single"
-    found = parameters(name)
+    deletes = "multiple" if choices.multiple_delete else "single"
+    found = served(name) if "search-type" in done else []
+    reverse = _reverse_includes().get(name, []) + _reverse_includes()["*"] if found else []
     return {
         "type": name,
         "profile": f"http://hl7.org/fhir/StructureDefinition/{name}",
@@ -150,9 +159,9 @@ def _resource(name: str, multiple_delete: bool) -> Json:
         "conditionalRead": "full-support" if "read" in done else "not-supported",
         "conditionalUpdate": "update" in done,
         "conditionalDelete": deletes if "delete" in done else "not-supported",
-        **_some("searchInclude", [f"{name}:{p.code}" for p in _sorted(found) if p.type == "reference"]),
-        **_some("searchRevInclude", _reverse_includes().get(name, []) + _reverse_includes()["*"]),
-        **_some("searchParam", [_search_param(p, name) for p in _sorted(found)]),
+        **_some("searchInclude", [f"{name}:{p.code}" for p in found if p.type == "reference"]),
+        **_some("searchRevInclude", reverse),
+        **_some("searchParam", [_search_param(p, name) for p in found]),
         **_some("operation", [_operation(o, name) for o in own]),
     }
 
@@ -163,8 +172,14 @@ def _system_interactions() -> list[Json]:
     return [{"code": code} for code in bundle + codes]
 
 
-def _sorted(found: Mapping[str, SearchParameter]) -> list[SearchParameter]:
-    return [found[code] for code in sorted(found)]
+def served(name: str) -> list[SearchParameter]:
+    """The search parameters of a type that a search by them is answered for, by code."""
+    return sorted((p for p in parameters(name).values() if p.supported), key=lambda p: p.code)
+
+
+def _common() -> list[SearchParameter]:
+    """The parameters that every type has."""
+    return [p for p in served("Basic") if p.code.startswith("_")]
 
 
 @cache
@@ -172,18 +187,12 @@ def _reverse_includes() -> dict[str, list[str]]:
     """Target type → "Source:parameter" of what may point to it; under "*" what may point to anything."""
     found: dict[str, list[str]] = defaultdict(list, {"*": []})
     for name in ENDPOINTS:
-        for parameter in _sorted(parameters(name)):
+        for parameter in served(name):
             if parameter.type == "reference":
-                everything = not parameter.target or len(parameter.target) >= len(ENDPOINTS)
-                for target in ("*",) if everything else parameter.target:
+                everything = not parameter.targets or len(parameter.targets) >= len(ENDPOINTS)
+                for target in ("*",) if everything else parameter.targets:
                     found[target].append(f"{name}:{parameter.code}")
     return found
-
-
-def _common() -> dict[str, SearchParameter]:
-    """The parameters that every type has."""
-    shared = {code: p for code, p in parameters("Basic").items() if {"Resource", "DomainResource"} & {*p.base}}
-    return dict(sorted(shared.items()))
 
 
 def _search_param(parameter: SearchParameter, name: str) -> Json:

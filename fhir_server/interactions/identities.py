@@ -157,7 +157,7 @@ class Identities:
         body = request.body if isinstance(request.body, dict) and request.interaction != "delete" else None
         write = Write(request.method, request.type, id_, body)
         if body is not None:
-            index = extract(body)
+            index = extract(body, base_url=self._ctx.base_url)
             write.keys, write.ranges, write.sort = index.keys, index.ranges, index.sort
         self._pending[write.key] = write
 

@@ -98,6 +98,7 @@ class Criterion:
     between: tuple[tuple[str, str], ...] = ()  # keys from the first up to, not including, the second
     patterns: tuple[str, ...] = ()  # regular expressions anchored at a parameter's number
     bounds: tuple[Bounds, ...] = ()
+    range_keys: tuple[str, ...] = ()  # any range under these
     ids: tuple[str, ...] | None = None  # "Type/id"
     updated: tuple[tuple[int | None, int | None], ...] = ()  # microseconds, inclusive
 
@@ -107,6 +108,7 @@ class Criterion:
             tuple(dict.fromkeys(self.between + other.between)),
             tuple(dict.fromkeys(self.patterns + other.patterns)),
             tuple(dict.fromkeys(self.bounds + other.bounds)),
+            self.range_keys + other.range_keys,
             other.ids if self.ids is None else self.ids + (other.ids or ()),
             self.updated + other.updated,
         )
@@ -157,8 +159,6 @@ def _element(
 ) -> Document:
     if high_from is not None and low_from is not None and low_from >= high_from:
         high_from = None  # implied
-    if high_to is not None and low_to is not None and low_to < high_to:
-        low_to = min(low_to, high_to)
     element: Document = {"k": key}
     if low := _limits(low_from, low_to):
         element["lo"] = low

@@ -22,7 +22,8 @@ from fhir_server.search.types import date, search_type
 from fhir_server.search.types.values import Settings, split, unescape
 
 MAX_PARAMETERS = 200
-MAX_VALUES = 1000  # of one comma list: the width of its `$in`
+MAX_VALUES = 1000  # of one comma list
+MAX_WIDTH = 10_000  # of one `$in`, over all types searched
 _EVERY_TYPE = tuple(sorted(RESOURCE_TYPES))
 _LATER = {
     "_has": "Reverse chaining (_has)",
@@ -87,12 +88,14 @@ def parse(
             elif value.strip() == "":
                 raise Invalid(f"Search parameter '{name[:64]}' has no value.")
             else:
-                filters.append(_filter(search, name, value))
+                filters.append(_bounded(_filter(search, name, value)))
             used.append((name, value))
-        except FhirError as error:
-            if not (lenient and getattr(error, "may_ignore", False)):
-                raise
-            ignored.extend(replace(issue, severity="warning") for issue in error.issues)
+        except _Unknown as unknown:
+            if not lenient:
+                raise unknown.error from None
+            ignored.extend(replace(issue, severity="warning") for issue in unknown.error.issues)
+    if query.summary == "text" and (query.includes or query.revincludes):
+        raise Invalid("Includes cannot be combined with _summary=text.")
     return replace(query, filters=tuple(filters), used=tuple(used), ignored=tuple(ignored))
 
 
@@ -126,18 +129,20 @@ def _types(resource_type: str | None, pairs: Iterable[tuple[str, str]]) -> tuple
     return chosen
 
 
-def _unknown(error: FhirError) -> FhirError:
-    """Mark what `handling=lenient` may pass over: parameters that are not known or not there yet."""
-    error.may_ignore = True  # type: ignore[attr-defined]
-    return error
+class _Unknown(Exception):
+    """A parameter that is not known or not there yet: `handling=lenient` may pass over it."""
+
+    def __init__(self, error: FhirError) -> None:
+        super().__init__(str(error))
+        self.error = error
 
 
 def _filter(search: _Search, name: str, value: str) -> Filter:
     code, _, modifier = name.partition(":")
     if code in _LATER:
-        raise _unknown(NotSupported(f"{_LATER[code]} is not supported yet."))
+        raise _Unknown(NotSupported(f"{_LATER[code]} is not supported yet."))
     if "." in name:
-        raise _unknown(NotSupported(f"Chained parameters are not supported yet: '{name[:64]}'."))
+        raise _Unknown(NotSupported(f"Chained parameters are not supported yet: '{name[:64]}'."))
     values = split(value, ",")
     if len(values) > MAX_VALUES:
         raise Invalid(f"Search parameter '{code[:64]}' takes up to {MAX_VALUES} values.")
@@ -160,6 +165,12 @@ def _filter(search: _Search, name: str, value: str) -> Filter:
     )
 
 
+def _bounded(one: Filter) -> Filter:
+    if len(one.criterion.keys) + len(one.criterion.ids or ()) > MAX_WIDTH:
+        raise Invalid(f"Search parameter '{one.code[:64]}' has too many values for so many resource types.")
+    return one
+
+
 def _field(type_name: str, code: str) -> Field:
     field = fields(type_name).get(code)
     if field is not None:
@@ -167,10 +178,10 @@ def _field(type_name: str, code: str) -> Field:
     parameter = parameters(type_name).get(code)
     if parameter is not None:
         kind = f"of type {parameter.type}" if parameter.type in ("composite", "special") else ""
-        raise _unknown(NotSupported(f"Search parameter '{code}' {kind} of {type_name} is not supported yet."))
+        raise _Unknown(NotSupported(f"Search parameter '{code}' {kind} of {type_name} is not supported yet."))
     near = difflib.get_close_matches(code, [*fields(type_name), "_id", "_lastUpdated"], n=3)
     hint = f" Near it are: {', '.join(near)}." if near else ""
-    raise _unknown(Invalid(f"{type_name} has no search parameter '{code[:64]}'.{hint}"))
+    raise _Unknown(Invalid(f"{type_name} has no search parameter '{code[:64]}'.{hint}"))
 
 
 def _criterion(found: Iterable[Field], modifier: str, values: Iterable[str], settings: Settings) -> Criterion:

@@ -27,7 +27,7 @@ def micros(moment: datetime) -> int:
     return (passed.days * 86400 + passed.seconds) * _SECOND + passed.microseconds
 
 
-def interval(text: str) -> tuple[int, int]:
+def period(text: str) -> tuple[int, int]:
     """First and last microsecond of a date, dateTime or instant; raises ValueError when it is none."""
     match = _DATE_TIME.fullmatch(text)
     if match is None:
@@ -71,7 +71,7 @@ def _add(sink: Sink, draft: Draft, low: int, high: int) -> None:
 def _point(sink: Sink, leaf: Leaf) -> Visit:
     def visit(value: Any, draft: Draft) -> None:
         try:
-            low, high = interval(value)
+            low, high = period(value)
         except (ValueError, TypeError, OverflowError):
             return  # what the validator let pass cannot be found by date
         _add(sink, draft, low, high)
@@ -83,8 +83,8 @@ def _span(start: Any, end: Any) -> tuple[int, int] | None:
     if start is None and end is None:
         return None
     try:
-        low = interval(start)[0] if start is not None else OPEN_LOW
-        high = interval(end)[1] if end is not None else OPEN_HIGH
+        low = period(start)[0] if start is not None else OPEN_LOW
+        high = period(end)[1] if end is not None else OPEN_HIGH
     except (ValueError, TypeError, OverflowError):
         return None
     return (low, high) if low <= high else (high, low)
@@ -130,7 +130,7 @@ def searched(text: str, settings: Settings) -> tuple[str, int, int, int]:
     if rest[-6:-5] == " ":
         rest = f"{rest[:-6]}+{rest[-5:]}"
     try:
-        low, high = interval(rest)
+        low, high = period(rest)
     except OverflowError:
         raise ValueError("out of range") from None
     return comparison, low, high, abs(settings.now - (low + high) // 2) // 10
@@ -148,5 +148,3 @@ def criterion(field: Field, modifier: str, value: str, settings: Settings) -> Cr
     for source in field.sources:
         found |= Criterion(bounds=compare(comparison, low, high, around, key=source.number, width=DAY))
     return found
-
-

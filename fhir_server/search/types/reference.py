@@ -74,6 +74,7 @@ def _canonical(sink: Sink, leaf: Leaf) -> Visit:
 
 def _resource(sink: Sink, leaf: Leaf) -> Visit:
     """A resource that is itself within: the first of a document or message Bundle."""
+
     def visit(value: Any, draft: Draft) -> None:
         if value.get("id"):
             draft.keys[f"{sink.number}>{value.get('resourceType')}/{value['id']}"] = None

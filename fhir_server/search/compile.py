@@ -1,0 +1,304 @@
+"""A Query becomes a MongoDB filter, an order and the limits of a page: pure, so that it is tested without a database.
+
+docs/decisions/0004-search-keys.md says which index serves what.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from itertools import product
+from typing import Any, Protocol
+
+from fhir_server.definitions import compartments
+from fhir_server.search.cursor import Position
+from fhir_server.search.extract import PAIRS, pair_prefix
+from fhir_server.search.fields import DATE_SLOT, NAME_SLOT, fields
+from fhir_server.search.keys import MAX_KEY, Bounds, Criterion, fit, range_clauses
+from fhir_server.search.query import Filter, Query
+from fhir_server.search.registry import type_number
+
+Document = dict[str, Any]
+
+NOTHING: Document = {"k": {"$in": []}}
+# The default order: newest first. The stamp is all but unique, and a page carries the ids that share its last one.
+_NEWEST = (("t", -1),)
+_SLOTS = {f"s.{DATE_SLOT}", f"s.{NAME_SLOT}"}
+
+
+@dataclass(frozen=True, slots=True)
+class Find:
+    """What to ask the database for; `sort` pairs are (field, 1 or -1)."""
+
+    filter: Document
+    sort: tuple[tuple[str, int], ...]
+
+
+class Row(Protocol):
+    """What a page's position is read from: storage's Stored."""
+
+    created: int
+    updated: int
+    sort: dict[str, Any] | None
+
+    @property
+    def key(self) -> str: ...
+
+
+def compile(query: Query) -> Find:
+    """The filter and order of the query's matches."""
+    clauses = [_clause(one) for one in _gather(query)]
+    if query.compartment is not None:
+        clauses.append(_compartment(query.types, *query.compartment))
+    sort = _order(query)
+    clauses += _whole(query, sort, clauses)
+    return Find(_all(clauses), sort)
+
+
+def count_filter(query: Query) -> Document:
+    """The filter for counting: the same without what only the order needs."""
+    return compile(replace(query, sort=())).filter
+
+
+# ---- filters -----------------------------------------------------------------------------------------
+
+
+def _gather(query: Query) -> list[Filter]:
+    """The filters, those by ranges of one and the same value made into one, and a pair key where there is one."""
+    gathered: list[Filter] = []
+    for one in query.filters:
+        same = next((i for i, other in enumerate(gathered) if _mergeable(one, other)), None)
+        if same is None:
+            gathered.append(one)
+        else:
+            gathered[same] = _merge(gathered[same], one)
+    return _paired(query, gathered)
+
+
+def _mergeable(one: Filter, other: Filter) -> bool:
+    return (
+        one.single
+        and one.name == other.name
+        and not one.negated
+        and len({bounds.key for filter in (one, other) for bounds in filter.criterion.bounds}) == 1
+        and bool(one.criterion.bounds and other.criterion.bounds)
+        and len(one.criterion.bounds) * len(other.criterion.bounds) <= 16
+    )
+
+
+def _merge(one: Filter, other: Filter) -> Filter:
+    """ge2020 and lt2021 of a single date: both limits in one scan of the index instead of one each."""
+    both = tuple(a.within(b) for a, b in product(one.criterion.bounds, other.criterion.bounds))
+    return Filter(one.name, one.text, Criterion(bounds=both), single=True)
+
+
+def _paired(query: Query, filters: list[Filter]) -> list[Filter]:
+    """Replace a reference filter by keys that hold reference and code together, when both are asked for."""
+    if len(query.types) != 1 or query.types[0] not in PAIRS:
+        return filters
+    type_name = query.types[0]
+    by_code = fields(type_name)
+    reference, code = (by_code[name].sources[0].number for name in PAIRS[type_name])
+    first = next((one for one in filters if _all_keys(one, reference + ">")), None)
+    second = next((one for one in filters if _all_keys(one, code + "=", code + "|")), None)
+    if first is None or second is None or len(first.criterion.keys) * len(second.criterion.keys) > 64:
+        return filters
+    asked = (*first.criterion.keys, *second.criterion.keys)
+    if any(len(key) >= MAX_KEY or not key.isascii() or key.count("|") > 2 for key in asked):
+        return filters  # shortened, or not to be taken apart
+    codes = {key[4:] if key[3] == "=" else key.rpartition("|")[2].lower() for key in second.criterion.keys}
+    prefix = pair_prefix(type_name)
+    keys = [fit(f"{prefix}{target[4:]}={one}") for target in first.criterion.keys for one in sorted(codes)]
+    pair = Filter(first.name, first.text, Criterion(keys=tuple(keys)))
+    # Keys by code alone ask no more than the pair does; those by system stay.
+    kept = [one for one in filters if one is not first and not (one is second and _all_keys(one, code + "="))]
+    return [pair, *kept]
+
+
+def _all_keys(one: Filter, *beginnings: str) -> bool:
+    """Whether the filter is nothing but exact keys with one of these beginnings."""
+    found = one.criterion
+    alone = Criterion(keys=found.keys) == found and bool(found.keys) and not one.negated
+    return alone and all(key.startswith(beginnings) for key in found.keys)
+
+
+def _clause(one: Filter) -> Document:
+    found = _criterion(one.criterion)
+    return {"$nor": [found]} if one.negated else found
+
+
+def _criterion(wanted: Criterion) -> Document:
+    clauses: list[Document] = []
+    if wanted.keys:
+        clauses.append({"k": wanted.keys[0] if len(wanted.keys) == 1 else {"$in": list(wanted.keys)}})
+    clauses += [{"k": {"$elemMatch": {"$gte": first, "$lt": last}}} for first, last in wanted.between]
+    clauses += [{"k": {"$regex": pattern}} for pattern in wanted.patterns]
+    for bounds in wanted.bounds:
+        clauses += _ranges(bounds)
+    if wanted.range_keys:
+        clauses.append({"r.k": {"$in": list(wanted.range_keys)}})
+    if wanted.ids:
+        clauses.append({"_id": wanted.ids[0] if len(wanted.ids) == 1 else {"$in": list(wanted.ids)}})
+    for at_least, at_most in wanted.updated:
+        limits = {"$gte": at_least, "$lte": at_most}
+        clauses.append({"u": {name: limit for name, limit in limits.items() if limit is not None}})
+    if not clauses:
+        return NOTHING
+    return clauses[0] if len(clauses) == 1 else {"$or": clauses}
+
+
+def _ranges(bounds: Bounds) -> list[Document]:
+    empty = bounds.low_from is not None and bounds.high_to is not None and bounds.low_from > bounds.high_to
+    return [] if empty else range_clauses(bounds)
+
+
+def _all(clauses: Sequence[Document]) -> Document:
+    unique: list[Document] = []
+    for clause in clauses:
+        if clause not in unique:
+            unique.append(clause)
+    return unique[0] if len(unique) == 1 else {"$and": unique}
+
+
+# ---- compartments ------------------------------------------------------------------------------------
+
+
+def _compartment(types: tuple[str, ...], name: str, id_: str) -> Document:
+    """In the compartment by any of its parameters: https://hl7.org/fhir/R4/compartmentdefinition.html"""
+    keys = [f"{number}>{name}/{id_}" for type_name in types for number in compartment_numbers(name, type_name)]
+    return {"k": {"$in": keys}}
+
+
+@cache
+def compartment_numbers(compartment: str, resource_type: str) -> tuple[str, ...]:
+    """The numbers of the reference keys that place a resource in a compartment; none when it cannot be in one."""
+    found: list[str] = []
+    for code in compartments().get(compartment, {}).get(resource_type, ()):
+        field = fields(resource_type).get(code)
+        if code == "{def}":
+            found.append(type_number(resource_type))
+        elif field is not None:
+            found += [source.number for source in field.sources if source.target in ("", compartment)]
+    return tuple(dict.fromkeys(found))
+
+
+# ---- order -------------------------------------------------------------------------------------------
+
+
+def _order(query: Query) -> tuple[tuple[str, int], ...]:
+    """The fields to sort by, ending in a unique one (or in the stamp that is as good as unique)."""
+    if not query.sort:
+        names = {one.code for one in query.filters}
+        if names == {"_lastUpdated"} and query.compartment is None:
+            # Oldest change first: what changes between two pages comes again at the end instead of being missed.
+            return (("u", 1), ("_id", -1))
+        if names == {"_id"} and query.compartment is None and not any(one.negated for one in query.filters):
+            return (("_id", 1),)
+        return _NEWEST
+    order: dict[str, int] = {}
+    for key in query.sort:
+        order.setdefault(key.field, -1 if key.descending else 1)
+    if "_id" not in order:
+        # The direction that lets an index (type, key, _id) serve the order both ways.
+        field, direction = next(iter(order.items()))
+        order["_id"] = -direction if field == "u" else direction
+    return tuple(order.items())
+
+
+def _whole(query: Query, sort: tuple[tuple[str, int], ...], clauses: Sequence[Document]) -> list[Document]:
+    """What limits the search to current resources of its types, in the words of the index that is to serve it."""
+    if not query.types:
+        return [NOTHING]
+    first = sort[0][0]
+    types = query.types[0] if len(query.types) == 1 else {"$in": list(query.types)}
+    if first in _SLOTS:
+        # Every resource of the type has the scalar, and a deleted one has none.
+        return [{"ty": types, first: {"$exists": True}}]
+    if first == "u":
+        return [{"ty": types, "d": None}]
+    if first == "_id":
+        named = any("_id" in clause for clause in clauses)
+        if named:
+            return [{"d": None}]
+        if len(query.types) == 1:
+            return [{"_id": {"$gte": f"{query.types[0]}/", "$lt": f"{query.types[0]}0"}, "d": None}]
+        return [{"ty": types, "d": None}]
+    if any(_is_exact(clause) for clause in clauses):
+        return []  # those keys are of these types already
+    numbers = [type_number(one) for one in query.types]
+    return [{"k": numbers[0] if len(numbers) == 1 else {"$in": numbers}}]
+
+
+def _is_exact(clause: Document) -> bool:
+    """Whether the clause gives whole keys: the index then has its hits in order of creation."""
+    keys = clause.get("k")
+    return isinstance(keys, str) or (isinstance(keys, dict) and "$in" in keys)
+
+
+# ---- pages -------------------------------------------------------------------------------------------
+
+
+def position(find: Find, rows: Sequence[Row], *, forward: bool = True) -> Position:
+    """Where to go on after the last of these rows, or (not forward) before the first. Rows must not be empty."""
+    row = rows[-1] if forward else rows[0]
+    values = tuple(_value(row, field) for field, _ in find.sort)
+    seen = tuple(other.key for other in rows if other.created == row.created) if find.sort == _NEWEST else ()
+    return Position(values, seen, forward)
+
+
+def _value(row: Row, field: str) -> Any:
+    match field:
+        case "t":
+            return row.created
+        case "u":
+            return row.updated
+        case "_id":
+            return row.key
+    return (row.sort or {}).get(field.removeprefix("s."))
+
+
+def page(find: Find, at: Position) -> Find:
+    """The find of the page at this position; a page before it comes in reverse order."""
+    sort = find.sort if at.forward else tuple((field, -direction) for field, direction in find.sort)
+    if find.sort == _NEWEST:
+        stamp = {"$lte" if sort[0][1] < 0 else "$gte": at.values[0]}
+        limit: Document = {"t": stamp, "_id": {"$nin": list(at.seen)}}
+    else:
+        limit = _beyond([field for field, _ in sort], [direction for _, direction in sort], list(at.values))
+    return Find({"$and": [find.filter, limit]}, sort)
+
+
+def _beyond(names: list[str], directions: list[int], values: list[Any]) -> Document:
+    """Rows that come after these values. Missing values are null, which is smaller than everything.
+
+    Said as `first ≤ x and (first < x or …)`: the plain alternative makes the index run from its beginning.
+    """
+    name, up, value = names[0], directions[0] > 0, values[0]
+    strictly = _strictly(name, up, value)
+    if len(names) == 1:
+        return strictly
+    rest = _beyond(names[1:], directions[1:], values[1:])
+    tied: Document = {"$and": [{name: value}, rest]}
+    if not strictly:
+        return tied  # nothing is smaller than null
+    choice: Document = {"$or": [strictly, tied]}
+    if value is None:
+        return choice
+    return {"$and": [_at_least(name, up, value), choice]}
+
+
+def _strictly(name: str, up: bool, value: Any) -> Document:
+    if value is None:
+        return {name: {"$ne": None}} if up else {}
+    return {name: {"$gt": value}} if up else _smaller(name, {"$gte": value}, {"$lt": value})
+
+
+def _at_least(name: str, up: bool, value: Any) -> Document:
+    return {name: {"$gte": value}} if up else _smaller(name, {"$gt": value}, {"$lte": value})
+
+
+def _smaller(name: str, beyond: Mapping[str, Any], within: Mapping[str, Any]) -> Document:
+    """Comparisons leave out null, so where it can be, it is let in by what it is not."""
+    always = name in _SLOTS or name in ("u", "_id")
+    return {name: dict(within)} if always else {name: {"$not": dict(beyond)}}

@@ -1,0 +1,93 @@
+"""What `_include` and `_revinclude` bring along, read from the keys stored beside the matches.
+
+https://hl7.org/fhir/R4/search.html#include: no resource is parsed, and each look-up is one of the caller's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from fhir_server.definitions import RESOURCE_TYPES, type_definition
+from fhir_server.search.fields import fields
+from fhir_server.search.keys import MAX_KEY
+from fhir_server.search.query import Include
+from fhir_server.search.registry import find
+
+Document = dict[str, Any]
+
+
+class Row(Protocol):
+    """A match with its search keys: storage's Stored."""
+
+    type: str
+    keys: list[str] | None
+
+    @property
+    def key(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the matches refer to: resources by "Type/id", and canonical URLs by the types that may have them."""
+
+    ids: tuple[str, ...]
+    canonicals: tuple[tuple[str, str], ...]  # (resource type, url)
+
+
+def wanted(includes: Iterable[Include], rows: Sequence[Row]) -> Wanted:
+    """The targets of these includes, in order of the matches, each once."""
+    ids: dict[str, None] = {}
+    canonicals: dict[tuple[str, str], None] = {}
+    prefixes = [(one.source, tuple(_prefixes(one))) for one in includes]
+    for row in rows:
+        for source, limits in prefixes:
+            if row.type != source:
+                continue
+            for prefix, targets in limits:
+                for key in row.keys or ():
+                    if key.startswith(prefix):
+                        _sort_out(key[len(prefix) :], targets, ids, canonicals)
+    return Wanted(tuple(ids), tuple(canonicals))
+
+
+def _prefixes(one: Include) -> Iterator[tuple[str, frozenset[str]]]:
+    """The beginnings of the keys to follow, with the types wanted at their end."""
+    by_code = fields(one.source)
+    for parameter in one.parameters:
+        field = by_code.get(parameter.code)
+        for source in field.sources if field is not None else ():
+            targets = {source.target} if source.target else set(parameter.targets) or set(RESOURCE_TYPES)
+            if one.target:
+                targets &= {one.target}
+            yield f"{source.number}>", frozenset(targets)
+
+
+def _sort_out(
+    reference: str, targets: frozenset[str], ids: dict[str, None], canonicals: dict[tuple[str, str], None]
+) -> None:
+    if ":" in reference:
+        if reference.startswith("http") and len(reference) < MAX_KEY - 4:
+            canonicals.update(((target, reference), None) for target in sorted(targets) if _is_canonical(target))
+    elif reference.partition("/")[0] in targets and reference.count("/") == 1:
+        ids[reference] = None
+
+
+def _is_canonical(resource_type: str) -> bool:
+    return "url" in type_definition(resource_type).elements and find(resource_type, "url") is not None
+
+
+def canonical_filter(canonicals: Iterable[tuple[str, str]]) -> Document:
+    """The MongoDB filter of resources with these canonical URLs."""
+    keys = [f"{fields(type_name)['url'].parameter.number}={url}" for type_name, url in canonicals]
+    return {"k": {"$in": keys}}
+
+
+def referring_filter(revincludes: Iterable[Include], rows: Sequence[Row]) -> Document | None:
+    """The MongoDB filter of resources that refer to these matches; None when none can."""
+    keys: dict[str, None] = {}
+    for one in revincludes:
+        for prefix, targets in _prefixes(one):
+            keys.update((prefix + row.key, None) for row in rows if row.type in targets)
+    return {"k": {"$in": list(keys)}} if keys else None
