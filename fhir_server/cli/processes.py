@@ -18,7 +18,7 @@ from fhir_server.config import Settings
 from fhir_server.rest.logs import configure
 
 GRACE_SECONDS = 10
-_STARTUP_SECONDS = 120
+_HEALTH_SECONDS = 30
 
 
 def application() -> Any:
@@ -43,7 +43,7 @@ def run(settings: Settings, listener: socket.socket) -> None:
         server_header=False,
         proxy_headers=False,  # fhir_server.rest decides whose headers it believes
         timeout_graceful_shutdown=GRACE_SECONDS,
-        timeout_worker_healthcheck=_STARTUP_SECONDS,
+        timeout_worker_healthcheck=_HEALTH_SECONDS,
     )
     if settings.workers > 1:
         Multiprocess(options, sockets=[listener]).run()

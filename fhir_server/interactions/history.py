@@ -11,7 +11,7 @@ from fhir_server import json
 from fhir_server.context import Context, FhirRequest, FhirResponse
 from fhir_server.outcomes import Invalid, NotFound, ValueWrong
 from fhir_server.registry import interaction
-from fhir_server.search.types.date import interval
+from fhir_server.search.types.date import period
 from fhir_server.storage.history import Span
 from fhir_server.storage.stored import Stored, instant
 
@@ -66,7 +66,7 @@ def _count(ctx: Context, query: dict[str, str]) -> int:
 
 def _time(query: dict[str, str], name: str) -> tuple[int, int]:
     try:
-        return interval(query[name].replace(" ", "+"))
+        return period(query[name].replace(" ", "+"))
     except (ValueError, OverflowError):
         raise ValueWrong(f"{name} is a date, dateTime or instant.", expression=[f"http.{name}"]) from None
 

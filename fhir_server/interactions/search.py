@@ -16,7 +16,7 @@ from fhir_server.search.compile import Find
 from fhir_server.search.parse import parse
 from fhir_server.search.query import Query
 from fhir_server.storage.stored import Stored
-from fhir_server.summary import summarize
+from fhir_server.summary import check_elements, summarize
 
 Json = dict[str, Any]
 Links = list[tuple[str, str]]
@@ -31,8 +31,8 @@ async def search(ctx: Context, request: FhirRequest) -> FhirResponse:
     """A searchset Bundle: one page of matches as they are stored, and what was to be included with them."""
     query = _parse(ctx, request)
     if query.only_count:
-        total = await _count(ctx, query, exact=query.total != "estimate")
-        return FhirResponse(text=_bundle([("self", _self(ctx, request, query))], [], total))
+        counted = await _count(ctx, query, exact=query.total != "estimate")
+        return FhirResponse(text=_bundle([("self", _self(ctx, request, query))], [], counted))
     find = compiler.compile(query)
     rows, links = await _page(ctx, request, query, find)
     included, notes = await _included(ctx, query, rows)
@@ -49,15 +49,19 @@ async def search(ctx: Context, request: FhirRequest) -> FhirResponse:
 
 def _parse(ctx: Context, request: FhirRequest) -> Query:
     handling = request.prefer_handling
-    return parse(
+    lenient = handling == "lenient" or (handling is None and not ctx.settings.strict_search)
+    query = parse(
         request.type,
         request.query,
         base_url=ctx.base_url,
-        lenient=handling == "lenient" or (handling is None and not ctx.settings.strict_search),
+        lenient=lenient,
         compartment=request.compartment,
         default_count=ctx.settings.default_count,
         max_count=ctx.settings.max_count,
     )
+    if query.elements and not lenient:
+        check_elements(query.elements, query.types)
+    return query
 
 
 # ---- pages -------------------------------------------------------------------------------------------
@@ -173,7 +177,9 @@ def _entry(ctx: Context, query: Query, stored: Stored, mode: str) -> str:
     # The list of elements does not apply to included resources.
     elements = list(query.elements) if mode == "match" and query.elements else None
     if query.summary is not None or elements:
-        text = json.encode(summarize(stored.resource(), summary=query.summary, elements=elements)).decode()
+        text = json.encode(
+            summarize(stored.resource(), summary=query.summary, elements=elements, lenient=True)
+        ).decode()
     return f'{{"fullUrl":"{ctx.base_url}/{stored.key}","resource":{text},"search":{{"mode":"{mode}"}}}}'
 
 

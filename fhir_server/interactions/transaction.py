@@ -107,7 +107,7 @@ def _refuse_repeated_urls(entries: list[Entry]) -> None:
 def _refuse_repeated_targets(entries: list[Entry]) -> None:
     """A resource may be written by one entry only."""
     seen: set[str] = set()
-    for entry in entries:
+    for entry in sorted(entries, key=lambda entry: entry.index):
         request = entry.request
         if request.interaction in ("update", "patch", "delete") and request.id is not None:
             key = f"{request.type}/{request.id}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import cast
@@ -16,6 +17,7 @@ from fhir_server.search.registry import SearchParameter, parameters
 UNSEEN = frozenset({"_", "_format", "_pretty"})
 _SUMMARIES = ("true", "text", "data", "count", "false")
 _TOTALS = ("none", "estimate", "accurate")
+_ELEMENT = re.compile(r"[A-Za-z][A-Za-z0-9.]{0,127}(\[x\])?", re.ASCII)
 MAX_SORT_KEYS = 8
 MAX_INCLUDES = 50
 
@@ -87,7 +89,7 @@ def _summary(query: Query, value: str) -> Query:
 
 def _elements(query: Query, value: str) -> Query:
     names = [name.strip() for name in value.split(",")]
-    if not all(name.isascii() and name.isalnum() for name in names):
+    if not all(_ELEMENT.fullmatch(name) for name in names):
         raise Invalid("Parameter '_elements' is a list of element names.")
     return replace(query, elements=(*query.elements, *names))
 
@@ -97,10 +99,8 @@ def _cursor(query: Query, value: str) -> Query:
 
 
 def _include(query: Query, value: str) -> Query:
-    if value == "*":
-        found = [Include(one, _references(one)) for one in query.types]
-    else:
-        found = [_included("_include", value)]
+    every = value == "*"
+    found = [Include(one, _references(one)) for one in query.types] if every else [_included("_include", value)]
     return _limited(replace(query, includes=(*query.includes, *found)))
 
 

@@ -16,9 +16,10 @@ from fhir_server.search.registry import SearchParameter, parameters
 
 # The one date and the one name of a type that have an index of their own for sorting, by preference.
 _DATES = (
-    "date birthdate authoredon authored-on authored onset-date created issued effective-time effective started start "
-    "start-date recorded sent timestamp whenhandedover collected occurrence datetime datewritten"
-).split()
+    *("date", "birthdate", "authoredon", "authored-on", "authored", "onset-date", "created", "issued"),
+    *("effective-time", "effective", "started", "start", "start-date", "recorded", "sent", "timestamp"),
+    *("whenhandedover", "collected", "occurrence", "datetime", "datewritten"),
+)
 _NAMES = ("name", "title")
 DATE_SLOT, NAME_SLOT = "d", "n"
 _SORTABLE = {"date", "string", "number", "quantity", "uri", "token"}

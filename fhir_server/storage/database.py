@@ -26,6 +26,8 @@ INDEXES: dict[str, list[tuple[str, list[tuple[str, int]]]]] = {
         ("key_created", [("k", 1), ("t", -1)]),
         ("range", [("r.k", 1), ("r.lo", 1), ("r.hi", 1)]),
         ("type_updated", [("ty", 1), ("u", -1), ("_id", 1)]),
+        ("type_date", [("ty", 1), ("s.d", -1), ("_id", -1)]),
+        ("type_name", [("ty", 1), ("s.n", 1), ("_id", 1)]),
     ],
     "version": [
         ("resource_version", [("r", 1), ("v", -1)]),

@@ -41,5 +41,5 @@ INDEXERS: Mapping[str, Mapping[str, Indexer]] = {name: module.INDEXERS for name,
 
 
 def search_type(name: str) -> SearchType:
-    module: SearchType = _MODULES[name]  # type: ignore[assignment]  # a module is its functions
+    module: SearchType = _MODULES[name]  # a module is its functions
     return module
