@@ -53,11 +53,20 @@ class FhirError(Exception):
         super().__init__(diagnostics or "; ".join(i.diagnostics for i in self.issues))
 
     def at(self, expression: str) -> FhirError:
-        """The same failure, its issues placed under `expression` (an entry of a Bundle, say)."""
+        """The same failure, its issues placed under the Bundle entry at `expression`."""
         moved = tuple(
-            Issue(i.code, i.diagnostics, (expression, *i.expression), i.severity) for i in self.issues
+            Issue(i.code, i.diagnostics, tuple(_within(expression, e) for e in i.expression) or (expression,), i.severity)
+            for i in self.issues
         )
         return type(self)(str(self), issues=moved, headers=self.headers, code=self.code, status=self.status)
+
+
+def _within(entry: str, expression: str) -> str:
+    """"Patient.name[0]" in an entry is "Bundle.entry[1].resource.name[0]"; what names the entry already stays."""
+    if expression.startswith("Bundle.entry["):
+        return expression
+    _, dot, rest = expression.partition(".")
+    return f"{entry}.resource{dot}{rest}"
 
 
 def _error(name: str, status: int, code: str, meaning: str) -> type[FhirError]:
