@@ -69,6 +69,10 @@ class Server:
         """What a command noted under this id, together with what it wrote."""
         return await self.database.markers.find_one({"_id": id_})
 
+    async def set_marker(self, id_: str, marker: Json) -> None:
+        """Note something under this id, apart from any write."""
+        await self.database.markers.replace_one({"_id": id_}, marker, upsert=True)
+
     async def clear_markers(self, prefix: str) -> None:
         """Forget every marker whose id begins so."""
         await self.database.markers.delete_many({"_id": {"$gte": prefix, "$lt": prefix + "\uffff"}})

@@ -70,6 +70,7 @@ def configure(level: str = "info", stream: BinaryIO | None = None) -> None:
         logger = logging.getLogger(noisy)
         logger.handlers.clear()
         logger.propagate = True
+        logger.setLevel(logging.NOTSET)
     logging.getLogger("uvicorn.access").disabled = True  # its lines hold the query
     logging.getLogger("pymongo").setLevel(max(number, logging.WARNING))  # its debug lines hold the commands
 

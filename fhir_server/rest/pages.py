@@ -11,8 +11,8 @@ SHOWN_TYPES = 12  # rows of the table before the fold
 DEMOS = (
     ("Patients by family name", "Patient?_sort=family&_count=10"),
     ("Patients born before 1960", "Patient?birthdate=lt1960-01-01"),
-    ("Systolic blood pressures, latest first", "Observation?code=http://loinc.org|8480-6&_sort=-date"),
-    ("Blood pressures with their patients", "Observation?code=85354-9&_include=Observation:subject"),
+    ("Systolic blood pressures, latest first", "Observation?combo-code=http://loinc.org|8480-6&_sort=-date&_count=10"),
+    ("Blood pressures with their patients", "Observation?code=85354-9&_include=Observation:subject&_count=10"),
     ("Encounters with everyone who took part", "Encounter?_include=Encounter:participant&_count=5"),
     ("Women and the conditions they have", "Patient?gender=female&_revinclude=Condition:subject"),
     ("What changed last, in the whole server", "_history?_count=10"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -21,11 +20,11 @@ from tests.rest.driver import BASE, Server
 
 
 @pytest.fixture
-def settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
+def settings(monkeypatch: pytest.MonkeyPatch) -> Settings:
     """Settings for a statement that is built anew."""
     discover(fhir_server.interactions)
     monkeypatch.setattr(capabilities, "_built", {})
-    yield Settings(open=True)
+    return Settings(open=True)
 
 
 async def statement(settings: Settings, mode: str = "full") -> dict[str, Any]:

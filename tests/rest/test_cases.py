@@ -29,9 +29,9 @@ def content(case: dict[str, Any]) -> bytes | list[bytes]:
     if "gzip" in case:
         return gzip.compress(case["gzip"].encode())
     if "deep" in case:
-        return b'{"a":' * case["deep"] + b"1" + b"}" * case["deep"]
+        return b'{"a":' * int(case["deep"]) + b"1" + b"}" * int(case["deep"])
     if "big" in case:
-        return b'{"a":"' + b"x" * case["big"] + b'"}'
+        return b'{"a":"' + b"x" * int(case["big"]) + b'"}'
     if "pieces" in case:
         return [b" " * 65536] * (case["pieces"] // 65536)
     if "bomb" in case:

@@ -1,0 +1,1 @@
+"""What `fhir-server load` is made of: files → entries → transactions, in several processes."""
