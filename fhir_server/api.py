@@ -106,7 +106,7 @@ def parse_etag(value: str) -> int:
     """The version number in `W/"3"`; `"3"` and `3` are taken too. Raises Invalid (400)."""
     text = value.strip().removeprefix("W/").strip('"')
     if not text.isascii() or not text.isdigit():
-        raise Invalid("If-Match and If-None-Match take a version as W/\"3\".")
+        raise Invalid('If-Match and If-None-Match take a version as W/"3".')
     return int(text)
 
 

@@ -55,14 +55,16 @@ class FhirError(Exception):
     def at(self, expression: str) -> FhirError:
         """The same failure, its issues placed under the Bundle entry at `expression`."""
         moved = tuple(
-            Issue(i.code, i.diagnostics, tuple(_within(expression, e) for e in i.expression) or (expression,), i.severity)
+            Issue(
+                i.code, i.diagnostics, tuple(_within(expression, e) for e in i.expression) or (expression,), i.severity
+            )
             for i in self.issues
         )
         return type(self)(str(self), issues=moved, headers=self.headers, code=self.code, status=self.status)
 
 
 def _within(entry: str, expression: str) -> str:
-    """"Patient.name[0]" in an entry is "Bundle.entry[1].resource.name[0]"; what names the entry already stays."""
+    """ "Patient.name[0]" in an entry is "Bundle.entry[1].resource.name[0]"; what names the entry already stays."""
     if expression.startswith("Bundle.entry["):
         return expression
     _, dot, rest = expression.partition(".")

@@ -15,6 +15,7 @@ from uvicorn.supervisors import Multiprocess
 from fhir_server import config
 from fhir_server.cli.options import refuse
 from fhir_server.config import Settings
+from fhir_server.rest import metrics
 from fhir_server.rest.logs import configure
 
 GRACE_SECONDS = 10
@@ -46,6 +47,7 @@ def run(settings: Settings, listener: socket.socket) -> None:
         timeout_worker_healthcheck=_HEALTH_SECONDS,
     )
     if settings.workers > 1:
+        metrics.prepare_directory(settings.data_dir / "metrics")  # so that any worker answers for all
         Multiprocess(options, sockets=[listener]).run()
         return
     server = uvicorn.Server(options)

@@ -71,9 +71,7 @@ def _time(query: dict[str, str], name: str) -> tuple[int, int]:
         raise ValueWrong(f"{name} is a date, dateTime or instant.", expression=[f"http.{name}"]) from None
 
 
-def _bundle(
-    ctx: Context, request: FhirRequest, versions: list[Stored], *, more: bool, total: int | None
-) -> bytes:
+def _bundle(ctx: Context, request: FhirRequest, versions: list[Stored], *, more: bool, total: int | None) -> bytes:
     """The Bundle with each stored text spliced in as it is."""
     here = f"{ctx.base_url}/{request.path}"
     kept = [(name, value) for name, value in request.query if name not in ("_cursor", "_")]

@@ -158,10 +158,12 @@ class PrivateMongod:
         path = self._files.socket()
         while not _listening(path):
             self._must_live(deadline)
-        with _client(path) as client:
-            _make_replica_set(client, path)
-        # A new client: what the one before learned is stale.
-        while not _ready(path):
+        while not _ready(path):  # with a new client each time: what one learned before replSetInitiate is stale
+            try:
+                with _client(path) as client:
+                    _make_replica_set(client, path)
+            except PyMongoError as error:
+                log.debug("mongod is not ready", reason=type(error).__name__)
             self._must_live(deadline)
 
     def _must_live(self, deadline: float) -> None:

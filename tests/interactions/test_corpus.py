@@ -87,9 +87,7 @@ def counts(client: httpx.Client) -> Counter[str]:
     types = client.get("/metadata").json()["rest"][0]["resource"]
     entries = [{"request": {"method": "GET", "url": f"{one['type']}?_summary=count"}} for one in types]
     answer = client.post("/", json={"resourceType": "Bundle", "type": "batch", "entry": entries}).json()
-    return Counter(
-        {one["type"]: entry["resource"]["total"] for one, entry in zip(types, answer["entry"], strict=True)}
-    )
+    return Counter({one["type"]: entry["resource"]["total"] for one, entry in zip(types, answer["entry"], strict=True)})
 
 
 def read_all(client: httpx.Client, locations: list[str]) -> dict[str, Any]:
@@ -103,4 +101,3 @@ def read_all(client: httpx.Client, locations: list[str]) -> dict[str, Any]:
             resource = entry["resource"]
             found[f"{resource['resourceType']}/{resource['id']}"] = resource
     return found
-

@@ -49,7 +49,9 @@ async def test_parallel_version_aware_updates_have_one_winner(server: str) -> No
 
 async def test_parallel_patches_all_take_effect(server: str) -> None:
     async with httpx.AsyncClient(base_url=server, timeout=60) as client:
-        await client.put("/Patient/many", json={"resourceType": "Patient", "id": "many", "name": [{"given": ["start"]}]})
+        await client.put(
+            "/Patient/many", json={"resourceType": "Patient", "id": "many", "name": [{"given": ["start"]}]}
+        )
         headers = {"Content-Type": "application/json-patch+json"}
         patches = [[{"op": "add", "path": "/name/0/given/-", "value": f"n{n}"}] for n in range(8)]
         answers = await asyncio.gather(*(client.patch("/Patient/many", json=p, headers=headers) for p in patches))
@@ -65,7 +67,11 @@ async def test_parallel_transactions_with_one_criterion_make_one(server: str) ->
         def bundle(number: int) -> dict[str, Any]:
             resource = {"resourceType": "Organization", "identifier": [{"system": "urn:race", "value": str(number)}]}
             request = {"method": "POST", "url": "Organization", "ifNoneExist": f"identifier=urn:race|{number}"}
-            return {"resourceType": "Bundle", "type": "transaction", "entry": [{"resource": resource, "request": request}]}
+            return {
+                "resourceType": "Bundle",
+                "type": "transaction",
+                "entry": [{"resource": resource, "request": request}],
+            }
 
         for number in range(30):
             answers = await asyncio.gather(*(client.post("/", json=bundle(number)) for _ in range(CALLERS)))
