@@ -55,8 +55,16 @@ class Window:
     after: Usage = field(default_factory=Usage)
     client_cpu: float = 0.0
 
-    def per_request(self, seconds: float) -> float:
-        return seconds / max(1, len(self.latencies))
+    @property
+    def others(self) -> float:
+        """CPU seconds of processes that have nothing to do with the measurement; 0 when the server's are unknown."""
+        server = self.after.server_cpu - self.before.server_cpu
+        database = self.after.database_cpu - self.before.database_cpu
+        machine = self.after.machine_cpu - self.before.machine_cpu
+        return max(0.0, machine - server - database - self.client_cpu) if server else 0.0
+
+    def per_unit(self, seconds: float) -> float:
+        return seconds / max(1, self.units)
 
 
 @dataclass(slots=True)
@@ -70,10 +78,11 @@ class Measurement:
     units: float  # resources/s: differs from rate when a request carries several
     p50: float
     p99: float
-    server_cpu: float  # per request
-    database_cpu: float  # per request
-    client_cpu: float  # per request
-    client_busy: float  # share of one core the load program used
+    server_cpu: float  # per unit: a request, or a resource where a request carries several
+    database_cpu: float  # per unit
+    client_cpu: float  # per unit
+    client_busy: float  # cores the load program used
+    others_busy: float  # cores that everything else on the machine used
     server_rss: int
     database_rss: int
     throttled: int
@@ -203,10 +212,11 @@ def summary(name: str, connections: int, load: Load) -> Measurement:
         units=middle(lambda w: w.units / w.elapsed),
         p50=middle(lambda w: 1000 * percentile(w.latencies, 50)),
         p99=middle(lambda w: 1000 * percentile(w.latencies, 99)),
-        server_cpu=middle(lambda w: 1000 * w.per_request(w.after.server_cpu - w.before.server_cpu)),
-        database_cpu=middle(lambda w: 1000 * w.per_request(w.after.database_cpu - w.before.database_cpu)),
-        client_cpu=middle(lambda w: 1000 * w.per_request(w.client_cpu)),
+        server_cpu=middle(lambda w: 1000 * w.per_unit(w.after.server_cpu - w.before.server_cpu)),
+        database_cpu=middle(lambda w: 1000 * w.per_unit(w.after.database_cpu - w.before.database_cpu)),
+        client_cpu=middle(lambda w: 1000 * w.per_unit(w.client_cpu)),
         client_busy=middle(lambda w: w.client_cpu / w.elapsed),
+        others_busy=middle(lambda w: w.others / w.elapsed),
         server_rss=last.server_rss,
         database_rss=last.database_rss,
         throttled=load.throttled,

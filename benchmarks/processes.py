@@ -16,12 +16,16 @@ DATABASES = {"mongod", "mongos", "postgres", "mysqld", "mariadbd", "redis-server
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What the processes have used so far: CPU seconds, and resident bytes of the largest of each kind."""
+    """What the processes have used so far: CPU seconds, and resident bytes of the largest of each kind.
+
+    `machine_cpu` is the CPU seconds of everything that runs on the machine.
+    """
 
     server_cpu: float = 0.0
     database_cpu: float = 0.0
     server_rss: int = 0
     database_rss: int = 0
+    machine_cpu: float = 0.0
 
 
 def tree(roots: Iterable[int], mentioning: str | None = None) -> set[int]:
@@ -50,7 +54,13 @@ def usage(pids: Iterable[int]) -> Usage:
         database = name in DATABASES
         cpu[database] += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
         rss[database] = max(rss[database], int(fields[21]) * os.sysconf("SC_PAGE_SIZE"))
-    return Usage(cpu[False], cpu[True], rss[False], rss[True])
+    return Usage(cpu[False], cpu[True], rss[False], rss[True], machine_cpu())
+
+
+def machine_cpu() -> float:
+    """CPU seconds that the whole machine has worked since it started, what a hypervisor took included."""
+    user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, (PROC / "stat").read_text().split()[1:9])
+    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
 
 
 def _parent(entry: Path) -> int:

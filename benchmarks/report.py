@@ -13,7 +13,8 @@ from benchmarks.load import Measurement
 
 Json = dict[str, Any]
 HEAD = ("workload", "conn", "median ms", "p99 ms", "req/s", "resources/s", "cpu ms", "server", "database", "RSS MB")
-BUSY = 0.8  # of a core: above it the load program itself may be what is measured
+CLIENT_BUSY = 0.8  # of a core: above it the load program itself may be what is measured
+OTHERS_BUSY = 0.2  # of a core: above it the machine is not quiet enough
 
 
 def machine() -> Json:
@@ -44,7 +45,7 @@ def row(m: Measurement) -> tuple[str, ...]:
 
 
 def table(measurements: Sequence[Measurement]) -> str:
-    """A Markdown table; CPU is milliseconds per request, memory the largest process of each kind."""
+    """A Markdown table; CPU in ms per request (import: per resource), memory of the largest process of each kind."""
     rows = [HEAD, *(row(m) for m in measurements)]
     widths = [max(len(r[i]) for r in rows) for i in range(len(HEAD))]
     lines = [
@@ -58,15 +59,17 @@ def table(measurements: Sequence[Measurement]) -> str:
 
 
 def remarks(measurements: Sequence[Measurement]) -> list[str]:
-    """What a reader must know before believing the table: wrong answers, failures, throttling, a busy client."""
+    """What a reader must know before believing the table: wrong answers, failures, throttling, a busy machine."""
     found = []
     for m in measurements:
         found += [f"{m.name}: WRONG {count} × {reason}" for reason, count in sorted(m.wrong.items())]
         found += [f"{m.name}: failed {count} × {status}" for status, count in sorted(m.failed.items())]
         if m.throttled:
             found.append(f"{m.name}: told to wait {m.throttled} times (429 or 503 with Retry-After)")
-        if m.client_busy > BUSY:
+        if m.client_busy > CLIENT_BUSY:
             found.append(f"{m.name}: the load program used {m.client_busy:.0%} of a core and may be the limit")
+        if m.others_busy > OTHERS_BUSY:
+            found.append(f"{m.name}: other processes used {m.others_busy:.1f} cores meanwhile; measure again in quiet")
     return found
 
 

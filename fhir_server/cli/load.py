@@ -1,15 +1,18 @@
-"""`fhir-server load`: Bundles and NDJSON into the database, in parallel, beside a running server."""
+"""`fhir-server load`: Bundles and NDJSON into the database, in parallel, beside a running server or without one."""
 
 from __future__ import annotations
 
 import asyncio
+import signal
 import time
 from pathlib import Path
-from typing import Annotated
+from types import FrameType
+from typing import Annotated, Literal
 
 import structlog
 import typer
 
+from fhir_server.cli.database import await_database
 from fhir_server.cli.loading.pool import Pool, phases
 from fhir_server.cli.loading.report import Display, Tally, summarize
 from fhir_server.cli.loading.sources import Source, find_sources
@@ -18,50 +21,65 @@ from fhir_server.cli.options import DataDir, refuse, settings_with
 from fhir_server.config import Settings
 from fhir_server.storage.embedded import database_uri
 
+_INTERRUPTED = 130
+
 
 def load(
-    paths: Annotated[list[Path], typer.Argument(help="Bundles or NDJSON, plain or .gz; folders are searched.")],
+    paths: Annotated[list[Path], typer.Argument(help="Files or directories: .json, .ndjson, .jsonl, plain or .gz.")],
     if_none_exist: Annotated[
-        str | None,
-        typer.Option(help="`identifier`: create a resource only if none has its identifier."),
+        Literal["identifier"] | None,
+        typer.Option(help="Do not add a resource when there is one with its identifier already."),
     ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes that load.")] = 2,
+    restart: Annotated[bool, typer.Option("--restart", help="Forget how far an interrupted load came.")] = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Load files of resources; an interrupted load goes on where it stopped when it is started again."""
-    if if_none_exist not in (None, "identifier"):
-        raise refuse("--if-none-exist takes `identifier`.")
+    """Load Bundles and NDJSON; an interrupted load goes on where it stopped. Exit code 1 when anything was refused."""
+    settings = settings_with(data_dir=data_dir)
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger("error"))  # the report is enough
     try:
         sources = find_sources(paths)
-    except (OSError, ValueError) as error:
-        raise refuse(str(error)) from None
-    settings = settings_with(data_dir=data_dir)
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger("error"))
-    started = time.monotonic()
+    except FileNotFoundError as missing:
+        raise refuse(f"there is no file or directory {missing}.") from None
+    if not sources:
+        raise refuse("there is nothing to load: no .json, .ndjson or .jsonl file, plain or .gz.")
     with database_uri(settings) as uri:
-        chosen = settings.model_copy(update={"mongodb_uri": uri})
-        tally = _load(chosen, sources, workers, if_none_exist is not None)
+        await_database(uri)
+        settings = settings.model_copy(update={"mongodb_uri": uri})
+        if restart:
+            asyncio.run(_forget(settings, sources, if_none_exist is not None))
+        began = time.monotonic()
+        tally = _load(settings, sources, workers, if_none_exist is not None)
         if tally.complete:
-            asyncio.run(_forget(chosen, sources, if_none_exist is not None))
-    summarize(tally, time.monotonic() - started)
-    if tally.refused or not tally.complete:
-        raise typer.Exit(1)
+            asyncio.run(_forget(settings, sources, if_none_exist is not None))
+    summarize(tally, time.monotonic() - began)
+    if tally.interrupted:
+        raise typer.Exit(_INTERRUPTED)
+    raise typer.Exit(int(bool(tally.refused or tally.failures)))
 
 
 def _load(settings: Settings, sources: list[Source], workers: int, if_none_exist: bool) -> Tally:
     tally = Tally()
-    size = sum(source.size for source in sources)
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
-        with Display(len(sources), size) as display, Pool(settings, workers, if_none_exist) as pool:
+        with (
+            Display(len(sources), sum(source.size for source in sources)) as display,
+            Pool(settings, min(workers, len(sources)), if_none_exist) as pool,
+        ):
             for phase in phases(sources):
-                pool.load(phase, tally, display.show)
+                if tally.complete:
+                    pool.load(phase, tally, display.show)
     except KeyboardInterrupt:
         tally.interrupted = True
     return tally
 
 
+def _interrupt(_: int, __: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
 async def _forget(settings: Settings, sources: list[Source], if_none_exist: bool) -> None:
-    """A complete load leaves no markers, so that the same command loads everything again."""
+    """Remove the markers: what is complete and asked for again is loaded again."""
     from fhir_server.main import running  # not at the top: every other command would wait for it
 
     async with running(settings) as server:

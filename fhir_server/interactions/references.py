@@ -32,6 +32,10 @@ class Targets:
         if found := _RESTFUL.match(full_url):
             self._by_local[found["base"], found["local"]] = target
 
+    def links(self) -> frozenset[str]:
+        """Every string that may lead into this Bundle."""
+        return frozenset(self._by_url).union(local for _, local in self._by_local)
+
     def resolve(self, link: str, full_url: str | None) -> str | None:
         """Where a link in the entry `full_url` leads; None when it does not lead into this Bundle.
 
@@ -43,58 +47,77 @@ class Targets:
         return target
 
 
-def rewrite(
-    resource: Json, full_url: str | None, targets: Targets, conditional: Mapping[str, str], unresolved: set[str]
-) -> Json:
-    """The resource with links into the Bundle and conditional references replaced; the input stays as it is.
+class Rewriting:
+    """The links of one Bundle's resources, replaced where they stand; `undo` puts back what was there.
 
-    Conditional references (`Patient?identifier=…`) that `conditional` does not name are added to `unresolved`.
+    In place, since copying every resource would cost a third of a whole import. Conditional references
+    (`Patient?identifier=…`) that `conditional` does not name are gathered in `unresolved`.
     """
 
-    def walk(value: Json, type_name: str) -> Json:
-        elements = _elements(value.get("resourceType", type_name))
-        result: Json = {}
+    def __init__(self, targets: Targets) -> None:
+        self._targets = targets
+        self._links = targets.links()
+        self._full_url: str | None = None
+        self._conditional: Mapping[str, str] = {}
+        self._undo: list[tuple[Any, Any, str]] = []
+        self.unresolved: set[str] = set()
+
+    def rewrite(self, resource: Json, full_url: str | None, conditional: Mapping[str, str]) -> None:
+        """Replace the links of a resource that stands in the Bundle as `full_url`."""
+        self._full_url, self._conditional, self.unresolved = full_url, conditional, set()
+        self._walk(resource, "")
+
+    def undo(self) -> None:
+        """Make every resource what it was."""
+        while self._undo:
+            container, place, text = self._undo.pop()
+            container[place] = text
+
+    def _walk(self, value: Json, type_name: str) -> None:
+        elements = _elements(value.get("resourceType") or type_name)
+        links = self._links
         for name, child in value.items():
             kind = type(child)
             if kind is str:
-                result[name] = link(name, child, elements)
+                if name == "reference" or name == "div" or child in links:
+                    self._replace(value, name, self._link(name, child, elements))
             elif kind is dict:
-                result[name] = walk(child, elements.get(name, ""))
+                self._walk(child, elements.get(name, ""))
             elif kind is list:
-                result[name] = [
-                    walk(item, elements.get(name, ""))
-                    if type(item) is dict
-                    else link(name, item, elements)
-                    if type(item) is str
-                    else item
-                    for item in child
-                ]
-            else:
-                result[name] = child
-        return result
+                for place, item in enumerate(child):
+                    if type(item) is dict:
+                        self._walk(item, elements.get(name, ""))
+                    elif item in links and type(item) is str:
+                        self._replace(child, place, self._link(name, item, elements))
 
-    def link(name: str, text: str, elements: Mapping[str, str]) -> str:
+    def _replace(self, container: Any, place: Any, text: str) -> None:
+        before = container[place]
+        if text is not before:
+            self._undo.append((container, place, before))
+            container[place] = text
+
+    def _link(self, name: str, text: str, elements: Mapping[str, str]) -> str:
         if name == "reference":
-            return reference(text)
+            return self._reference(text)
         if name == "div":
-            return _HREF.sub(lambda m: f"{m[1]}={m[2]}{targets.resolve(m[3], full_url) or m[3]}{m[2]}", text)
+            return _HREF.sub(lambda m: f"{m[1]}={m[2]}{self._resolve(m[3]) or m[3]}{m[2]}", text)
         # A string that happens to equal a fullUrl is a link only where the definitions say so.
-        target = targets.resolve(text, full_url)
-        return target if target is not None and elements.get(name) in _LINKS else text
+        return (self._resolve(text) or text) if elements.get(name) in _LINKS else text
 
-    def reference(text: str) -> str:
-        target = targets.resolve(text, full_url) or conditional.get(text)
+    def _reference(self, text: str) -> str:
+        target = self._resolve(text) or self._conditional.get(text)
         if target is not None:
             return target
         if CONDITIONAL.match(text):
-            unresolved.add(text)
+            self.unresolved.add(text)
         elif "#" in text[1:]:
             whole, _, fragment = text.partition("#")
-            target = targets.resolve(whole, full_url)
+            target = self._resolve(whole)
             return f"{target}#{fragment}" if target else text
         return text
 
-    return walk(resource, resource.get("resourceType", ""))
+    def _resolve(self, link: str) -> str | None:
+        return self._targets.resolve(link, self._full_url)
 
 
 _cache: dict[str, dict[str, str]] = {}

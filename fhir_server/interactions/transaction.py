@@ -14,7 +14,7 @@ from fhir_server import api
 from fhir_server.context import Context, FhirRequest
 from fhir_server.interactions.entries import Entry, failed
 from fhir_server.interactions.identities import Identities
-from fhir_server.interactions.references import Targets, rewrite
+from fhir_server.interactions.references import Rewriting
 from fhir_server.outcomes import Conflict, FhirError, Invalid, Issue, PreconditionFailed
 from fhir_server.storage.unit_of_work import Lost, UnitOfWork
 
@@ -33,24 +33,26 @@ async def transaction(ctx: Context, entries: list[Entry]) -> None:
         unit = UnitOfWork()
         if marker := ctx.state.get("marker"):
             unit.markers.append(marker)
-        await _prepare(replace(ctx, unit=unit), unit, ordered)
+        rewriting = await _prepare(replace(ctx, unit=unit), unit, ordered)
         try:
             await ctx.repository.commit(unit)
         except Lost as lost:
             _refuse_if_asked_for_version(asked, ordered, lost)
             if attempt == ATTEMPTS:
                 raise Conflict("The transaction was overtaken too often; try again.") from None
+            rewriting.undo()
             continue  # someone was faster: decide everything anew
         break
     await _finish(ctx, ordered)
 
 
-async def _prepare(ctx: Context, unit: UnitOfWork, entries: list[Entry]) -> None:
-    """Everything short of the flush."""
+async def _prepare(ctx: Context, unit: UnitOfWork, entries: list[Entry]) -> Rewriting:
+    """Everything short of the flush; answers what it did to the resources' links."""
     identities = Identities(ctx, unit)
     await identities.decide(entries)
     _refuse_repeated_targets(entries)
-    await _link(identities, entries)
+    rewriting = Rewriting(identities.targets)
+    await _link(identities, rewriting, entries)
     failures: list[FhirError] = []
     for number, entry in enumerate(entries):
         if number % BREATH == BREATH - 1:
@@ -65,21 +67,21 @@ async def _prepare(ctx: Context, unit: UnitOfWork, entries: list[Entry]) -> None
         issues: list[Issue] = [issue for failure in failures for issue in failure.issues]
         first = failures[0]
         raise FhirError(issues=issues, status=first.status, code=first.code, headers=first.headers)
+    return rewriting
 
 
-async def _link(identities: Identities, entries: list[Entry]) -> None:
+async def _link(identities: Identities, rewriting: Rewriting, entries: list[Entry]) -> None:
     """Rewrite the links between entries, and the conditional references."""
     conditional: list[tuple[Entry, str]] = []
     for entry in entries:
         body = entry.request.body
         if isinstance(body, dict) and entry.response is None:
-            found: set[str] = set()
-            entry.request.body = rewrite(body, entry.full_url, identities.targets, {}, found)
-            conditional += [(entry, reference) for reference in sorted(found)]
+            rewriting.rewrite(body, entry.full_url, {})
+            conditional += [(entry, reference) for reference in sorted(rewriting.unresolved)]
     if conditional:
         resolved = await identities.resolve_references(conditional)
         for entry in {id(entry): entry for entry, _ in conditional}.values():
-            entry.request.body = rewrite(entry.request.body, None, Targets(), resolved, set())
+            rewriting.rewrite(entry.request.body, entry.full_url, resolved)
 
 
 async def _finish(ctx: Context, entries: list[Entry]) -> None:

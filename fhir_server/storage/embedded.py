@@ -128,16 +128,18 @@ class PrivateMongod:
         socket_path = self._files.choose_socket()
         if not self._running.take():
             raise MongodUnavailable(f"Another mongod runs on {self._files.db}.")
-        with open(self._files.log, "ab") as output:
-            self._child = subprocess.Popen(
-                [str(binary), *self._arguments(socket_path)],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,  # Ctrl-C reaches the server alone, which then stops it in order
-                pass_fds=[self._running.descriptor],
-            )
-        self._running.release()  # ours only: the child keeps the lock through its copy
+        try:
+            with open(self._files.log, "ab") as output:
+                self._child = subprocess.Popen(
+                    [str(binary), *self._arguments(socket_path)],
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    start_new_session=True,  # Ctrl-C reaches the server alone, which then stops it in order
+                    pass_fds=[self._running.descriptor],
+                )
+        finally:
+            self._running.release()  # ours only: the child keeps the lock through its copy
         log.info("mongod started", pid=self._child.pid, socket=str(socket_path))
 
     def _arguments(self, socket_path: Path) -> list[str]:
@@ -175,7 +177,8 @@ class PrivateMongod:
             )
         if time.monotonic() > deadline:
             raise MongodUnavailable(f"mongod did not become ready in {_START_SECONDS:.0f} s; see {self._files.log}.")
-        time.sleep(0.02)
+        if self._leaving.wait(0.02):
+            raise MongodUnavailable("The mongod is not waited for any longer: this process is leaving.")
 
     # Running
 

@@ -56,12 +56,22 @@ def test_the_median_is_over_whole_windows_after_the_warm_up() -> None:
     load = Load(Plan(seconds=2), lambda: next(used))
     for count in (500, 10, 20, 1):
         load.window.latencies.extend(array("d", [0.001] * count))
+        load.window.units += count
         load.roll()
     for window, elapsed in zip(load.windows, (2.0, 2.0, 2.0, 0.5), strict=True):
         window.elapsed = elapsed
     found = summary("read", 1, load)
     assert (found.requests, found.rate) == (30, 7.5)
     assert (found.server_cpu, found.database_cpu) == (75.0, 37.5)
+
+
+@pytest.mark.parametrize(("server", "others"), [(1.0, 1.5), (0.0, 0.0)])
+def test_what_others_used_is_known_when_the_server_is(server: float, others: float) -> None:
+    load = Load(Plan(), Usage)
+    window = load.window
+    window.before, window.after = Usage(), Usage(server_cpu=server, database_cpu=0.5, machine_cpu=4)
+    window.client_cpu = 1.0
+    assert window.others == others
 
 
 def test_a_short_run_is_measured_by_its_fullest_window() -> None:

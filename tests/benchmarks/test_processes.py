@@ -33,5 +33,9 @@ def test_own_cpu_time_grows() -> None:
         sum(range(10_000))
 
 
+def test_the_machine_works_at_least_as_much() -> None:
+    assert usage([os.getpid()]).machine_cpu >= usage([os.getpid()]).server_cpu
+
+
 def test_a_process_that_ended_counts_nothing() -> None:
     assert usage([2**22 + 1]).server_rss == 0

@@ -116,7 +116,7 @@ def test_open_mode_listens_on_loopback_only(tmp_path: Path, host: str) -> None:
 @pytest.mark.parametrize(
     ("environment", "said"),
     [
-        ({"FHIR_PORT": "many"}, "FHIR_PORT"),
+        ({"FHIR_WORKERS": "0"}, "FHIR_WORKERS"),
         ({"MONGOD": "/nowhere/mongod"}, "MONGODB_URI="),
         ({"MONGODB_URI": "http://127.0.0.1"}, "MONGODB_URI is wrong"),
     ],

@@ -71,8 +71,8 @@ def searches(field: Field, leaf: Leaf) -> tuple[list[str], str]:
         return ["x", f"{target}/x"], f"{target}/y"
     if leaf.type in ("boolean", "TrueUnlessFalse"):
         return ["true"], "false"
-    if leaf.type == "Identifier":
-        return ["A-1", "http://s|A-1"], "a-1"
+    if leaf.type in ("Identifier", "id"):
+        return ["A-1"], "a-1"
     if leaf.type in ("string", "uri") and field.parameter.type == "token":
         return [VALUES[leaf.type]], "A-2"
     return ASKED[field.parameter.type]

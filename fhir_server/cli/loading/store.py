@@ -36,6 +36,7 @@ ATTEMPTS = 10  # when others write the same at the same time
 ROUNDS = 3  # transactions without the entries that the one before named, until each is tried alone
 _AGAIN = {409, 429, 503}
 _ENTRY = re.compile(r"Bundle\.entry\[(\d+)\]")
+_IN_ENTRY = re.compile(r"^Bundle\.entry\[\d+\]\.resource\b")
 
 
 def marker_of(source: Source, if_none_exist: bool) -> str:
@@ -178,9 +179,9 @@ class Load:
     def _report_error(self, items: list[Item], error: FhirError) -> None:
         by_label: dict[str, list[str]] = {}
         for issue in error.issues:
-            index = _index(issue)
-            label = items[index].label if index is not None and index < len(items) else "the Bundle"
-            by_label.setdefault(items[0].label if len(items) == 1 else label, []).append(_sentence(issue))
+            index = 0 if len(items) == 1 else _index(issue)
+            item = items[index] if index is not None and index < len(items) else None
+            by_label.setdefault(item.label if item else "the Bundle", []).append(_sentence(issue, item))
         for label, issues in by_label.items():
             self._report(label, tuple(issues))
 
@@ -211,6 +212,8 @@ def _named(error: FhirError) -> set[int]:
     return {index for issue in error.issues if (index := _index(issue)) is not None}
 
 
-def _sentence(issue: Issue) -> str:
-    where = [place for place in issue.expression if not _ENTRY.fullmatch(place)]
-    return f"{issue.diagnostics} [{issue.code}{', ' + ', '.join(where) if where else ''}]"
+def _sentence(issue: Issue, item: Item | None) -> str:
+    """What is wrong, with the rule's code and the place in the resource."""
+    places = [_IN_ENTRY.sub(item.type if item else "resource", place) for place in issue.expression]
+    where = ", ".join(place for place in places if not _ENTRY.fullmatch(place))
+    return f"{issue.diagnostics} [{issue.code}{', ' + where if where else ''}]"
