@@ -88,7 +88,7 @@ async def _page(ctx: Context, request: FhirRequest, query: Query, find: Find) ->
         links.append(("first", _link(ctx, request, query)))
         for relation, there in ends.items():
             if there:
-                place = compiler.position(find, rows, forward=relation == "next")
+                place = compiler.position(find, rows, forward=relation == "next", at=at)
                 links.append((relation, _link(ctx, request, query, cursor.encode(place, binding, ctx.secret))))
     return rows, links
 

@@ -239,12 +239,19 @@ def _is_exact(clause: Document) -> bool:
 # ---- pages -------------------------------------------------------------------------------------------
 
 
-def position(find: Find, rows: Sequence[Row], *, forward: bool = True) -> Position:
-    """Where to go on after the last of these rows, or (not forward) before the first. Rows must not be empty."""
+def position(find: Find, rows: Sequence[Row], *, forward: bool = True, at: Position | None = None) -> Position:
+    """Where to go on after the last of these rows, or (not forward) before the first; they must not be empty.
+
+    `at` is the position that these rows themselves were found by.
+    """
     row = rows[-1] if forward else rows[0]
     values = tuple(_value(row, field) for field, _ in find.sort)
-    seen = tuple(other.key for other in rows if other.created == row.created) if find.sort == _NEWEST else ()
-    return Position(values, seen, forward)
+    if find.sort != _NEWEST:
+        return Position(values, (), forward)
+    seen = [other.key for other in rows if other.created == row.created]
+    if at is not None and at.forward == forward and at.values == values:
+        seen += at.seen  # one stamp over more than a page
+    return Position(values, tuple(seen), forward)
 
 
 def _value(row: Row, field: str) -> Any:

@@ -43,7 +43,7 @@ SEARCHES = [
 
 @pytest.fixture(scope="module")
 def collection(mongo_uri: str, database: str) -> Iterator[Collection[Json]]:
-    """Resources with many equal and missing values, and two with the same creation stamp."""
+    """Resources with many equal and missing values, and creation stamps that fill more than a page."""
     chance = random.Random(1)
     documents = []
     for number in range(40):
@@ -57,7 +57,7 @@ def collection(mongo_uri: str, database: str) -> Iterator[Collection[Json]]:
             patient["birthDate"] = birth
         if patient["resourceType"] == "Patient" and chance.random() < 0.4:
             patient["deceasedDateTime"] = "2020"
-        documents.append(envelope(patient, stamp=1000 + number // 2))
+        documents.append(envelope(patient, stamp=1000 + number // 7))
     with MongoClient[Json](mongo_uri) as client:
         found = client[f"{database}_paging"]["resource"]
         found.insert_many(documents)
@@ -72,31 +72,37 @@ def keys(stored: list[Stored]) -> list[str]:
     return [one.key for one in stored]
 
 
+def walk(collection: Collection[Json], find: Find) -> list[list[Stored]]:
+    """All pages, from the first to the last."""
+    pages = [rows(collection, find, COUNT)]
+    at = position(find, pages[0])
+    while following := rows(collection, page(find, at), COUNT):
+        pages.append(following)
+        at = position(find, following, at=at)
+        assert len(pages) < 100
+    return pages
+
+
 @pytest.mark.parametrize("search", SEARCHES)
 def test_every_match_once(collection: Collection[Json], search: str) -> None:
     find = compile(query(search))
     everything = rows(collection, find)
     assert len(everything) > COUNT
-    pages = [rows(collection, find, COUNT)]
-    while following := rows(collection, page(find, position(find, pages[-1])), COUNT):
-        pages.append(following)
-    seen = [key for one in pages for key in keys(one)]
-    assert sorted(seen) == sorted(keys(everything))
-    assert [sortable(find, one) for one in pages[0]] == [sortable(find, one) for one in everything[:COUNT]]
+    pages = walk(collection, find)
+    assert sorted(key for one in pages for key in keys(one)) == sorted(keys(everything))
     assert [sortable(find, row) for one in pages for row in one] == [sortable(find, row) for row in everything]
 
 
 @pytest.mark.parametrize("search", SEARCHES)
 def test_the_way_back(collection: Collection[Json], search: str) -> None:
     find = compile(query(search))
-    pages = [rows(collection, find, COUNT)]
-    while following := rows(collection, page(find, position(find, pages[-1])), COUNT):
-        pages.append(following)
-    here = pages[-1]
+    pages = walk(collection, find)
+    at = position(find, pages[-1], forward=False)
     back: list[str] = []
-    while before := rows(collection, page(find, position(find, here, forward=False)), COUNT):
-        here = before[::-1]
-        back = keys(here) + back
+    while before := rows(collection, page(find, at), COUNT):
+        back = keys(before[::-1]) + back
+        at = position(find, before[::-1], forward=False, at=at)
+        assert len(back) < 100
     assert sorted(back) == sorted(key for one in pages[:-1] for key in keys(one))
 
 
