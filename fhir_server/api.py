@@ -24,6 +24,8 @@ from fhir_server.validation import validate
 
 Json = dict[str, Any]
 
+MAX_VERSION_DIGITS = 18  # what the database counts with has 64 bits
+
 
 async def current(ctx: Context, type_: str, id_: str) -> Stored | None:
     """The current version as this request sees it, a deletion included; None when there never was one."""
@@ -85,6 +87,8 @@ async def write(ctx: Context, change: Write, guard: Guard | None = None) -> None
 
 def complete(request: FhirRequest, response: FhirResponse) -> FhirResponse:
     """Fill in what is known only once the write is durable: status, ETag, Location, and what Prefer asks for."""
+    if request.interaction == "delete" and request.prefer_return == "OperationOutcome":
+        response.status, response.resource = 200, operation_outcome([])
     change = response.write
     if change is None:
         return response
@@ -105,7 +109,7 @@ def complete(request: FhirRequest, response: FhirResponse) -> FhirResponse:
 def parse_etag(value: str) -> int:
     """The version number in `W/"3"`; `"3"` and `3` are taken too. Raises Invalid (400)."""
     text = value.strip().removeprefix("W/").strip('"')
-    if not text.isascii() or not text.isdigit():
+    if not text.isascii() or not text.isdigit() or len(text) > MAX_VERSION_DIGITS:
         raise Invalid('If-Match and If-None-Match take a version as W/"3".')
     return int(text)
 

@@ -6,11 +6,11 @@ from functools import lru_cache
 
 from fhir_server import api, json
 from fhir_server.context import Context, FhirRequest, FhirResponse
-from fhir_server.definitions import operations
+from fhir_server.definitions import RESOURCE_TYPES, operations
 from fhir_server.interactions.urls import route
-from fhir_server.outcomes import MethodNotAllowed, NoSuchRoute, NotImplementedYet
+from fhir_server.outcomes import Invalid, MethodNotAllowed, NoSuchRoute, NotImplementedYet
 from fhir_server.registry import Handler, Operation, registry
-from fhir_server.summary import summarize
+from fhir_server.summary import check_elements, summarize
 
 _SUBSET = {"read", "vread", "create", "update", "patch", "history-instance", "history-type", "history-system"}
 
@@ -21,10 +21,13 @@ async def dispatch(ctx: Context, request: FhirRequest) -> FhirResponse:
     handler = _operation(request) if request.operation else registry.interactions.get(request.interaction)
     if handler is None:
         raise NotImplementedYet(f"{request.interaction} is not built yet.")
+    part = bool(request.query) and request.interaction in _SUBSET
+    if part:
+        check_subset(request)  # before the handler: a refusal must not come after a write
     response = await handler(ctx, request)
     if ctx.unit is None:
         api.complete(request, response)
-        if request.query and request.interaction in _SUBSET:
+        if part:
             subset(request, response)
     return response
 
@@ -55,21 +58,37 @@ def _published_operations() -> frozenset[str]:
     return frozenset(operation.code for operation in operations())
 
 
+def check_subset(request: FhirRequest) -> None:
+    """Raise Invalid (400) for a `_summary` or `_elements` that the interaction cannot answer with."""
+    summary, elements = _asked(request)
+    allowed = {None, "true", "text", "data", "false"}
+    if request.interaction.startswith("history"):
+        allowed.add("count")
+    if summary not in allowed:
+        raise Invalid("_summary is true, text, data or false; count is for searches and histories.")
+    if elements:
+        check_elements(elements, [request.type] if request.type else RESOURCE_TYPES)
+
+
+def _asked(request: FhirRequest) -> tuple[str | None, list[str]]:
+    query = dict(request.query)
+    names = [name.strip() for name in query.get("_elements", "").split(",")]
+    return query.get("_summary"), [name for name in names if name]
+
+
 def subset(request: FhirRequest, response: FhirResponse) -> None:
     """Apply `_summary` and `_elements` to the resource that is answered."""
-    query = dict(request.query)
-    summary, elements = query.get("_summary"), query.get("_elements")
-    if summary is None and not elements:
+    summary, elements = _asked(request)
+    if summary in (None, "count") and not elements:
         return
     resource = json.decode(response.text) if response.text is not None else response.resource
     if resource is None or resource["resourceType"] == "OperationOutcome":
         return
-    names = [name.strip() for name in elements.split(",") if name.strip()] if elements else None
     response.text = None
     if resource["resourceType"] == "Bundle" and request.interaction.startswith("history"):
         for entry in resource.get("entry", []):
             if "resource" in entry:
-                entry["resource"] = summarize(entry["resource"], summary=summary, elements=names)
+                entry["resource"] = summarize(entry["resource"], summary=summary, elements=elements, lenient=True)
         response.resource = resource
     else:
-        response.resource = summarize(resource, summary=summary, elements=names)
+        response.resource = summarize(resource, summary=summary, elements=elements, lenient=True)

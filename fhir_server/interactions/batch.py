@@ -23,7 +23,8 @@ async def batch(ctx: Context, entries: list[Entry]) -> None:
         async with gate:
             entry.response = await _one(ctx, entry)
 
-    for _, together in groupby(sorted(entries, key=lambda e: e.order), key=lambda e: e.order):
+    sound = [entry for entry in entries if entry.response is None]
+    for _, together in groupby(sorted(sound, key=lambda e: e.order), key=lambda e: e.order):
         await asyncio.gather(*(run(entry) for entry in together))
 
 

@@ -7,7 +7,7 @@ import uuid
 from fhir_server import api
 from fhir_server.context import Context, FhirRequest, FhirResponse
 from fhir_server.interactions.content import identify, resource_of
-from fhir_server.outcomes import Conflict
+from fhir_server.outcomes import Conflict, operation_outcome
 from fhir_server.registry import interaction
 from fhir_server.storage.stored import Stored
 from fhir_server.storage.unit_of_work import Guard, Lost, Write
@@ -21,7 +21,7 @@ async def create(ctx: Context, request: FhirRequest) -> FhirResponse:
     assert request.type
     resource = identify(resource_of(request), request.assigned_id or str(uuid.uuid4()))
     api.check(ctx, resource, expect_type=request.type)
-    if not request.if_none_exist:
+    if request.if_none_exist is None:
         return await _insert(ctx, request, Write("POST", request.type, resource["id"], resource))
     for _ in range(ATTEMPTS):
         match = await api.match(ctx, request.type, request.if_none_exist)
@@ -47,7 +47,9 @@ def existing(request: FhirRequest, stored: Stored) -> FhirResponse:
         last_modified=stored.last_modified(),
         location=f"{stored.key}/_history/{stored.version}",
     )
-    if request.prefer_return != "minimal":
+    if request.prefer_return == "OperationOutcome":
+        response.resource = operation_outcome([])
+    elif request.prefer_return != "minimal":
         response.text = stored.text.encode() if stored.content is None else None
         response.resource = stored.content
     return response

@@ -40,7 +40,10 @@ class Entry:
 
 
 def read_entries(ctx: Context, bundle: Json) -> list[Entry]:
-    """The entries in the order they stand; every one that is malformed is named (400)."""
+    """The entries in the order they stand.
+
+    One that is malformed fails alone in a batch; of a transaction every such entry is named (400).
+    """
     listed = bundle.get("entry", [])
     if not isinstance(listed, list):
         raise Malformed("entry is a list.", expression=["Bundle.entry"])
@@ -52,7 +55,10 @@ def read_entries(ctx: Context, bundle: Json) -> list[Entry]:
         try:
             entries.append(_entry(ctx, index, item))
         except FhirError as error:
-            issues.extend(error.at(f"Bundle.entry[{index}]").issues)
+            if bundle.get("type") == "batch":
+                entries.append(Entry(index, None, FhirRequest("GET", ""), failed(error)))
+            else:
+                issues.extend(error.at(f"Bundle.entry[{index}]").issues)
     if issues:
         raise Invalid(issues=issues)
     return entries
@@ -68,7 +74,7 @@ def _entry(ctx: Context, index: int, item: Any) -> Entry:
     if not isinstance(asked, dict):
         raise Invalid("The entry has no request.")
     method, url = asked.get("method"), asked.get("url")
-    if method not in ORDER:
+    if not isinstance(method, str) or method not in ORDER:
         raise Invalid("request.method is GET, HEAD, POST, PUT, PATCH or DELETE.")
     if not isinstance(url, str) or not url:
         raise Invalid("request.url is missing.")
@@ -98,10 +104,11 @@ def _patch_body(body: Json | None) -> Any:
     import base64
 
     if body is not None and body.get("resourceType") == "Binary":
-        if body.get("contentType", "").partition(";")[0] != "application/json-patch+json":
+        media, data = body.get("contentType"), body.get("data")
+        if not isinstance(media, str) or media.partition(";")[0] != "application/json-patch+json":
             raise Invalid("A Binary as a patch has the content type application/json-patch+json.")
         try:
-            return json.decode(base64.b64decode(body.get("data", ""), validate=True))
+            return json.decode(base64.b64decode(data if isinstance(data, str) else "", validate=True))
         except ValueError:
             raise Malformed("The Binary does not hold a JSON Patch.") from None
     return body
@@ -137,15 +144,20 @@ def response_entry(ctx: Context, entry: Entry) -> bytes:
         answer["etag"] = f'W/"{response.version}"'
     if response.last_modified is not None:
         answer["lastModified"] = instant(round(response.last_modified.timestamp() * 1_000_000))
-    if response.outcome is not None:
-        answer["outcome"] = response.outcome
+    resource, outcome = response.resource, response.outcome
+    if resource is not None and resource["resourceType"] == "OperationOutcome":
+        resource, outcome = None, resource  # what Prefer: return=OperationOutcome asked for
+    if outcome is not None:
+        answer["outcome"] = outcome
     parts = []
     if response.location is not None:
         parts.append(b'"fullUrl":' + json.encode(f"{ctx.base_url}/{response.location.partition('/_history')[0]}"))
-    if response.text is not None:
+    if entry.request.method == "HEAD":
+        pass
+    elif response.text is not None:
         parts.append(b'"resource":' + response.text)
-    elif response.resource is not None:
-        parts.append(b'"resource":' + json.encode(response.resource))
+    elif resource is not None:
+        parts.append(b'"resource":' + json.encode(resource))
     parts.append(b'"response":' + json.encode(answer))
     return b"{" + b",".join(parts) + b"}"
 

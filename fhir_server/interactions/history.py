@@ -15,8 +15,9 @@ from fhir_server.search.types.date import period
 from fhir_server.storage.history import Span
 from fhir_server.storage.stored import Stored, instant
 
-_KNOWN = {"_count", "_since", "_at", "_cursor", "_sort", "_format", "_pretty", "_summary", "_elements", "_", "_list"}
+_KNOWN = {"_count", "_since", "_at", "_cursor", "_sort", "_format", "_pretty", "_summary", "_elements", "_"}
 _SORT = "-_lastUpdated"
+_CURSOR = re.compile(r"([0-9]{1,18}):([A-Za-z]+/[A-Za-z0-9.-]{1,64}/[0-9]{1,18})")
 
 
 @interaction("history-instance")
@@ -24,29 +25,40 @@ _SORT = "-_lastUpdated"
 @interaction("history-system")
 async def history(ctx: Context, request: FhirRequest) -> FhirResponse:
     """A Bundle of versions, deletions included, a page at a time."""
-    span = _span(ctx, request)
-    versions = await ctx.repository.history.versions(ctx.principal, span)
-    more = len(versions) == span.limit
-    versions = versions[: span.limit - 1]
+    query = _query(request)
+    span = _span(ctx, request, query)
+    count_only = query.get("_summary") == "count" or span.limit == 1
+    if count_only and (span.since is not None or span.at is not None):
+        raise Invalid("Versions are counted without _since and _at only.", expression=["http._count"])
     total = None
-    if request.id is not None:
-        assert request.type
-        total = await ctx.repository.history.count(ctx.principal, request.type, request.id)
-        if total == 0:
+    if request.id is not None or count_only:
+        total = await ctx.repository.history.count(ctx.principal, span)
+        if request.id is not None and total == 0:
             raise NotFound(f"There is no {request.type} with this id.")
         if span.since is not None or span.at is not None:
             total = None
-    return FhirResponse(text=_bundle(ctx, request, versions, more=more, total=total))
+    versions = [] if count_only else await ctx.repository.history.versions(ctx.principal, span)
+    more = len(versions) == span.limit
+    return FhirResponse(text=_bundle(ctx, request, versions[: span.limit - 1], more=more, total=total))
 
 
-def _span(ctx: Context, request: FhirRequest) -> Span:
+def _query(request: FhirRequest) -> dict[str, str]:
+    """The parameters, each known and given once; Invalid (400) otherwise."""
     query: dict[str, str] = {}
     for name, value in request.query:
-        if name not in _KNOWN or name == "_list":
+        if name not in _KNOWN:
             raise Invalid(f"History does not know the parameter {name[:64]!r}.", expression=[f"http.{name[:64]}"])
+        if name in query and name != "_":
+            raise Invalid(f"{name} is given more than once.", expression=[f"http.{name}"])
         query[name] = value
     if query.get("_sort", _SORT) != _SORT:
         raise Invalid(f"History is sorted by {_SORT} only.", expression=["http._sort"])
+    if "_since" in query and "_at" in query:
+        raise Invalid("History takes _since or _at, not both.", expression=["http._at"])
+    return query
+
+
+def _span(ctx: Context, request: FhirRequest, query: dict[str, str]) -> Span:
     return Span(
         type=request.type,
         id=request.id,
@@ -61,7 +73,7 @@ def _count(ctx: Context, query: dict[str, str]) -> int:
     text = query.get("_count", str(ctx.settings.default_count))
     if not re.fullmatch(r"[0-9]{1,9}", text):
         raise ValueWrong("_count is a number, 0 or more.", expression=["http._count"])
-    return max(1, min(int(text), ctx.settings.max_count))
+    return min(int(text), ctx.settings.max_count)
 
 
 def _time(query: dict[str, str], name: str) -> tuple[int, int]:
@@ -114,7 +126,9 @@ def _cursor(stored: Stored) -> str:
 def _after(cursor: str) -> tuple[int, str]:
     try:
         content = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
-        updated, _, key = content.partition(":")
-        return int(updated), key
     except (ValueError, binascii.Error):
-        raise Invalid("The _cursor is not one of this server's.", expression=["http._cursor"]) from None
+        content = ""
+    found = _CURSOR.fullmatch(content)
+    if found is None:
+        raise Invalid("The _cursor is not one of this server's.", expression=["http._cursor"])
+    return int(found[1]), found[2]

@@ -16,7 +16,7 @@ from fhir_server.criterion import Criterion
 from fhir_server.interactions.create import existing
 from fhir_server.interactions.entries import Entry
 from fhir_server.interactions.references import Targets
-from fhir_server.interactions.urls import route
+from fhir_server.interactions.urls import is_id, route
 from fhir_server.outcomes import FhirError, Invalid, MultipleMatches, NotFound
 from fhir_server.search.extract import extract
 from fhir_server.storage.stored import Stored
@@ -34,13 +34,14 @@ class Identities:
         self._unit = unit
         self._criteria: dict[tuple[str, str], Criterion] = {}
         self._pending: dict[str, Write] = {}
+        self._unforeseen: list[tuple[Entry, str]] = []
         self.targets = Targets()
 
     async def decide(self, entries: list[Entry]) -> None:
         """Route every entry and settle which resource it is about; failures name their entry."""
         for entry in entries:
             with_path(entry, route, entry.request)
-        conditional = [entry for entry in entries if _criterion(entry)]
+        conditional = [entry for entry in entries if with_path(entry, _criterion, entry)]
         for entry in conditional:
             with_path(entry, self._note, entry.request.type, _criterion(entry))
         await self.search(len(entries))
@@ -93,8 +94,11 @@ class Identities:
         id_ = request.assigned_id or request.id
         if id_ and entry.full_url:
             self.targets.add(entry.full_url, f"{request.type}/{id_}")
-        if id_ and conditional and request.interaction != "patch":
-            self._foresee(entry, id_)
+        if id_ and request.interaction != "patch":
+            if conditional:
+                self._foresee(entry, id_)
+            else:
+                self._unforeseen.append((entry, id_))  # a conditional reference may ask for it yet
 
     def _create(self, entry: Entry) -> None:
         request = entry.request
@@ -119,6 +123,8 @@ class Identities:
                 raise Invalid("The id of the body is not that of the resource that fits.")
             self._aim(entry, found.stored)
             return
+        if given is not None and not (isinstance(given, str) and is_id(given)):
+            raise Invalid("The id of the body is not a FHIR id.")
         assert found.guard is not None
         self._unit.guards[found.guard.id] = found.guard
         id_ = given or str(uuid.uuid4())
@@ -157,13 +163,18 @@ class Identities:
         body = request.body if isinstance(request.body, dict) and request.interaction != "delete" else None
         write = Write(request.method, request.type, id_, body)
         if body is not None:
-            index = extract(body, base_url=self._ctx.base_url)
+            try:
+                index = extract(body, base_url=self._ctx.base_url)
+            except (TypeError, ValueError, AttributeError, LookupError):
+                return  # not validated yet: its own update or create says what is wrong, and undoes the whole
             write.keys, write.ranges, write.sort = index.keys, index.ranges, index.sort
         self._pending[write.key] = write
 
     async def resolve_references(self, references: Iterable[tuple[Entry, str]]) -> dict[str, str]:
         """`Type?criterion` → "Type/id" for every conditional reference; one that fits none or several fails (412)."""
         listed = list(references)
+        while self._unforeseen:
+            self._foresee(*self._unforeseen.pop())
         for entry, reference in listed:
             type_, _, text = reference.partition("?")
             with_path(entry, self._note, type_, text)

@@ -6,9 +6,13 @@ import base64
 
 from fhir_server import api
 from fhir_server.context import Context, FhirRequest, FhirResponse
-from fhir_server.outcomes import Gone, NotFound
+from fhir_server.outcomes import Gone, NotAcceptable, NotFound
 from fhir_server.registry import interaction
 from fhir_server.storage.stored import Stored
+
+_JSON = ("application/fhir+json", "application/json+fhir", "application/json", "text/json")
+_XML = ("application/fhir+xml", "application/xml+fhir")
+_SHORT = {"json": _JSON[0], "xml": _XML[0]}
 
 
 @interaction("read")
@@ -28,8 +32,7 @@ def shown(request: FhirRequest, stored: Stored) -> FhirResponse:
     response = FhirResponse(version=stored.version, last_modified=stored.last_modified())
     if _unchanged(request, stored):
         response.status = 304
-    elif stored.type == "Binary" and _wants_content(request):
-        resource = stored.resource()
+    elif stored.type == "Binary" and _wants_content(request, (resource := stored.resource())["contentType"]):
         response.raw = base64.b64decode(resource.get("data", ""))
         response.content_type = resource["contentType"]
         if reference := resource.get("securityContext", {}).get("reference"):
@@ -51,7 +54,33 @@ def _unchanged(request: FhirRequest, stored: Stored) -> bool:
     return False
 
 
-def _wants_content(request: FhirRequest) -> bool:
-    """A Binary comes as its own content unless FHIR JSON is asked for by name."""
-    wanted = dict(request.query).get("_format") or request.accept or ""
-    return "json" not in wanted and "fhir" not in wanted
+def _wants_content(request: FhirRequest, content_type: str) -> bool:
+    """A Binary comes as its own content unless FHIR JSON is liked better; NotAcceptable (406) for FHIR XML alone."""
+    own = content_type.partition(";")[0].strip().lower()
+    if asked := dict(request.query).get("_format"):
+        liked = [_SHORT.get(asked, asked.partition(";")[0].strip().lower().replace(" ", "+"))]
+    else:
+        liked = _liked(request.accept or "*/*")
+    for name in liked:
+        if name in (own, "*/*", own.partition("/")[0] + "/*"):
+            return True
+        if name in _JSON:
+            return False
+    if any(name in _XML for name in liked):
+        raise NotAcceptable("XML is not built yet; a Binary comes as its content or as application/fhir+json.")
+    return True
+
+
+def _liked(accept: str) -> list[str]:
+    """The media ranges of an Accept header, best first, wildcards behind names of the same quality."""
+    ranked: list[tuple[float, int, str]] = []
+    for item in accept.lower().split(","):
+        name, *parameters = (part.strip() for part in item.split(";"))
+        given = [parameter[2:] for parameter in parameters if parameter.startswith("q=")]
+        try:
+            quality = float(given[0]) if given else 1.0
+        except ValueError:
+            continue
+        if quality > 0:
+            ranked.append((-quality, name.count("*"), name))
+    return [name for _, _, name in sorted(ranked, key=lambda rank: rank[:2])]

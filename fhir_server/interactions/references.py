@@ -74,7 +74,9 @@ class Rewriting:
             container[place] = text
 
     def _walk(self, value: Json, type_name: str) -> None:
-        elements = _elements(value.get("resourceType") or type_name)
+        declared = value.get("resourceType")
+        # What comes in is not validated yet: any element may be of any JSON type.
+        elements = _elements(declared if type(declared) is str else type_name)
         links = self._links
         for name, child in value.items():
             kind = type(child)
@@ -87,7 +89,7 @@ class Rewriting:
                 for place, item in enumerate(child):
                     if type(item) is dict:
                         self._walk(item, elements.get(name, ""))
-                    elif item in links and type(item) is str:
+                    elif type(item) is str and item in links:
                         self._replace(child, place, self._link(name, item, elements))
 
     def _replace(self, container: Any, place: Any, text: str) -> None:

@@ -9,7 +9,7 @@ import re
 from urllib.parse import unquote
 
 from fhir_server.context import FhirRequest
-from fhir_server.definitions import RESOURCE_TYPES
+from fhir_server.definitions import RESOURCE_TYPES, compartments
 from fhir_server.outcomes import Invalid, MethodNotAllowed, NoSuchRoute, NotFound
 
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
@@ -18,6 +18,11 @@ BASE = {"GET": "search-system", "POST": "bundle"}
 TYPE = {"GET": "search-type", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 INSTANCE = {"GET": "read", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 UNALTERABLE = {"AuditEvent": {"update", "patch", "delete"}}
+
+
+def is_id(text: str) -> bool:
+    """Whether this can be the id of a resource: https://hl7.org/fhir/R4/datatypes.html#id"""
+    return _ID.fullmatch(text) is not None
 
 
 def route(request: FhirRequest) -> None:
@@ -102,6 +107,8 @@ def _route_instance(request: FhirRequest, method: str, rest: list[str]) -> None:
 
 
 def _enter_compartment(request: FhirRequest, name: str) -> None:
+    if request.type not in compartments():
+        raise NoSuchRoute(f"{request.type} has no compartment.")
     request.compartment = request.instance()
     request.type = None if name == "*" else name
     request.id = None

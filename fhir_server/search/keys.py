@@ -103,6 +103,8 @@ class Criterion:
     updated: tuple[tuple[int | None, int | None], ...] = ()  # microseconds, inclusive
 
     def __or__(self, other: Criterion) -> Criterion:
+        if self == _NONE:
+            return other
         return Criterion(
             tuple(dict.fromkeys(self.keys + other.keys)),
             tuple(dict.fromkeys(self.between + other.between)),
@@ -112,6 +114,9 @@ class Criterion:
             other.ids if self.ids is None else self.ids + (other.ids or ()),
             self.updated + other.updated,
         )
+
+
+_NONE = Criterion()
 
 
 def fit(key: str) -> str:

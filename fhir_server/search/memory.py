@@ -58,8 +58,6 @@ def _operators(operator: str, operand: Any, values: list[Any]) -> bool:
             return not all(_operators(name, inner, values) for name, inner in operand.items())
         case "$exists":
             return bool(values) is operand
-        case "$all":
-            return all(_equals(one, values) for one in operand)
         case "$elemMatch":
             return any(_element(operand, item) for value in values if isinstance(value, list) for item in value)
     compare = _COMPARISONS[operator]

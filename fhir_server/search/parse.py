@@ -143,6 +143,10 @@ def _filter(search: _Search, name: str, value: str) -> Filter:
         raise _Unknown(NotSupported(f"{_LATER[code]} is not supported yet."))
     if "." in name:
         raise _Unknown(NotSupported(f"Chained parameters are not supported yet: '{name[:64]}'."))
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise Invalid(f"Search parameter '{code[:64]}' is not valid Unicode.") from None
     values = split(value, ",")
     if len(values) > MAX_VALUES:
         raise Invalid(f"Search parameter '{code[:64]}' takes up to {MAX_VALUES} values.")

@@ -68,10 +68,10 @@ class History:
         documents = await cursor.limit(span.limit).max_time_ms(self._milliseconds).to_list()
         return [from_document(document) for document in documents]
 
-    async def count(self, principal: Principal, type_: str, id_: str) -> int:
-        """How many versions an instance has."""
+    async def count(self, principal: Principal, span: Span) -> int:
+        """How many versions an instance, a type or everything has, whatever the times and the page."""
         visible(principal)
-        return await self._database.version.count_documents({"r": f"{type_}/{id_}"})
+        return await self._database.version.count_documents(_scope(span), maxTimeMS=self._milliseconds)
 
     async def _horizon(self, span: Span) -> int | None:
         """The stamp of the oldest write not yet committed: nothing from there on is shown.

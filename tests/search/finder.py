@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
+from fhir_server.outcomes import FhirError
 from fhir_server.search.compile import compile, count_filter
 from fhir_server.search.extract import extract
 from fhir_server.search.memory import matches
@@ -13,6 +15,7 @@ from fhir_server.search.query import Query
 from fhir_server.search.types.date import period
 
 Json = dict[str, Any]
+Result = TypeVar("Result")
 BASE = "http://example.org/fhir"
 
 
@@ -31,6 +34,14 @@ def query(search: str, **options: Any) -> Query:
     # Only percent escapes are decoded, as the HTTP layer does with a plus in a time zone.
     pairs = parse_qsl(text.replace("+", "%2B"), keep_blank_values=True)
     return parse(resource_type or None, pairs, **{"base_url": BASE, **options})
+
+
+def attempt(action: Callable[[], Result]) -> Result | FhirError:
+    """What the action gives, or its refusal; any other exception passes through."""
+    try:
+        return action()
+    except FhirError as refusal:
+        return refusal
 
 
 def find(asked: Query, documents: list[Json]) -> set[str]:

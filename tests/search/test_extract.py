@@ -57,7 +57,12 @@ def test_observation() -> None:
         "subject": {"reference": "http://here/fhir/Patient/1"},
         "encounter": {"reference": "urn:uuid:1"},
         "effectivePeriod": {"start": "2020-01-01T00:00:00Z"},
-        "valueQuantity": {"value": Decimal("176.30"), "unit": "cm", "system": "http://unitsofmeasure.org", "code": "cm"},
+        "valueQuantity": {
+            "value": Decimal("176.30"),
+            "unit": "cm",
+            "system": "http://unitsofmeasure.org",
+            "code": "cm",
+        },
     }
     assert named(resource) == {
         "type",
@@ -120,7 +125,12 @@ def test_what_is_null_or_empty_is_passed_over() -> None:
         "generalPractitioner": [{"display": "Dr. B"}],
         "maritalStatus": {"text": "no coding"},
     }
-    assert {key for key in named(patient) if key != "type"} == {"name~a\tA", "given~a\tA", "phonetic~a000\t", "deceased=false"}
+    assert {key for key in named(patient) if key != "type"} == {
+        "name~a\tA",
+        "given~a\tA",
+        "phonetic~a000\t",
+        "deceased=false",
+    }
 
 
 def test_long_values() -> None:
@@ -137,7 +147,9 @@ def test_long_values() -> None:
     assert find(query("ValueSet?description:exact=" + "word%20" * 400), documents)
     assert not find(query("ValueSet?description:exact=" + "word%20" * 399), documents)
     assert find(query(f"ValueSet?url={long}1"), [envelope({"resourceType": "ValueSet", "id": "a", "url": long + "1"})])
-    assert not find(query(f"ValueSet?url={long}2"), [envelope({"resourceType": "ValueSet", "id": "a", "url": long + "1"})])
+    assert not find(
+        query(f"ValueSet?url={long}2"), [envelope({"resourceType": "ValueSet", "id": "a", "url": long + "1"})]
+    )
 
 
 def test_too_many_values(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,11 @@ OBSERVATION = {
     "id": "o",
     "subject": {"reference": "Patient/1"},
     "encounter": {"reference": "http://example.org/fhir/Encounter/2/_history/3"},
-    "performer": [{"reference": "Practitioner/4"}, {"reference": "http://elsewhere/Patient/5"}, {"reference": "Patient/1"}],
+    "performer": [
+        {"reference": "Practitioner/4"},
+        {"reference": "http://elsewhere/Patient/5"},
+        {"reference": "Patient/1"},
+    ],
     "code": {"coding": [{"code": "c"}]},
 }
 ANSWERS = {"resourceType": "QuestionnaireResponse", "id": "q", "questionnaire": "http://a/q|2"}

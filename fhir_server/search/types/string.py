@@ -22,7 +22,11 @@ _TAB = "\t"
 # These part words; other punctuation is left out: "Smith-Jones" is "smith jones", "O'Brien" is "obrien".
 _PARTING = "-/,;_"
 _ASCII = str.maketrans(
-    {c: " " if c in _PARTING else None for c in map(chr, range(33, 127)) if unicodedata.category(c).startswith("P")}
+    {
+        character: " " if character in _PARTING or category == "Cc" else None
+        for character, category in ((c, unicodedata.category(c)) for c in map(chr, range(128)))
+        if category[0] == "P" or category == "Cc"
+    }
 )
 
 
@@ -42,6 +46,8 @@ def _plain(character: str) -> str:
     category = unicodedata.category(character)
     if category == "Mn":
         return ""
+    if category == "Cc":
+        return " "
     if category[0] == "P":
         return " " if category == "Pd" or character in _PARTING else ""
     return character
