@@ -6,6 +6,7 @@ import asyncio
 import gc
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import structlog
@@ -21,7 +22,7 @@ from fhir_server.dispatch import dispatch
 from fhir_server.registry import discover
 from fhir_server.rest.app import FhirApp
 from fhir_server.rest.site import site
-from fhir_server.search.extract import extract
+from fhir_server.search.extract import extract, warm
 from fhir_server.storage.clock import Clock
 from fhir_server.storage.database import Database
 from fhir_server.storage.reindex import reindex
@@ -80,7 +81,7 @@ class Server:
 
     async def reindex(self, progress: Callable[[int, int], None]) -> int:
         """Compute the search keys of every resource anew; answers how many changed."""
-        return await reindex(self.database, extract, progress)
+        return await reindex(self.database, partial(extract, base_url=self.context().base_url), progress)
 
 
 @asynccontextmanager
@@ -152,6 +153,7 @@ class Application:
             manager = running(self._settings)
             server = await manager.__aenter__()
             self._compose(server)
+            warm()
         except Exception as error:
             log.error("start failed", exception=type(error).__name__, reason=str(error))
             await send({"type": "lifespan.startup.failed", "message": str(error)})

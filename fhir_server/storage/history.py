@@ -11,7 +11,7 @@ from typing import Any
 
 from fhir_server.access import Principal
 from fhir_server.access.visibility import visible
-from fhir_server.storage.database import Database
+from fhir_server.storage.database import Database, in_time
 from fhir_server.storage.flusher import Flusher
 from fhir_server.storage.stored import Stored, from_document
 
@@ -65,7 +65,8 @@ class History:
             match["u"] = times
         query = {"$and": [match, _after(span)]} if span.after else match
         cursor = self._database.version.find(query, PROJECTION).sort([("u", -1), ("_id", -1)])
-        documents = await cursor.limit(span.limit).max_time_ms(self._milliseconds).to_list()
+        with in_time():
+            documents = await cursor.limit(span.limit).max_time_ms(self._milliseconds).to_list()
         return [from_document(document) for document in documents]
 
     async def count(self, principal: Principal, span: Span) -> int:

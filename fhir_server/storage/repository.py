@@ -8,7 +8,7 @@ from typing import Any
 from fhir_server.access import Principal
 from fhir_server.access.visibility import visible
 from fhir_server.storage.clock import Clock
-from fhir_server.storage.database import Database
+from fhir_server.storage.database import Database, in_time
 from fhir_server.storage.flusher import Flusher
 from fhir_server.storage.history import History
 from fhir_server.storage.reader import PROJECTION, Reader
@@ -75,7 +75,8 @@ class Repository:
         cursor = self._database.resource.find(_both(filter, visible(principal)), projection)
         if sort:
             cursor = cursor.sort(list(sort))
-        documents = await cursor.limit(limit).max_time_ms(self._milliseconds).to_list()
+        with in_time():
+            documents = await cursor.limit(limit).max_time_ms(self._milliseconds).to_list()
         return [stored for stored in map(from_document, documents) if not stored.deleted]
 
     async def count(self, principal: Principal, filter: Mapping[str, Any], *, limit: int | None = None) -> int:
@@ -83,7 +84,8 @@ class Repository:
         options: dict[str, Any] = {"maxTimeMS": self._milliseconds}
         if limit is not None:
             options["limit"] = limit
-        return await self._database.resource.count_documents(_both(filter, visible(principal)), **options)
+        with in_time():
+            return await self._database.resource.count_documents(_both(filter, visible(principal)), **options)
 
     async def estimate(self, principal: Principal, filter: Mapping[str, Any]) -> int:
         """How many resources fit, counted up to a bound: never wrong, only cut off at 10,000."""
