@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import structlog
 from bson.codec_options import CodecOptions
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.collection import AsyncCollection
@@ -18,6 +19,8 @@ from pymongo.errors import CollectionInvalid, ExecutionTimeout, OperationFailure
 from pymongo.write_concern import WriteConcern
 
 from fhir_server.outcomes import Timeout
+
+log = structlog.get_logger(__name__)
 
 Document = dict[str, Any]
 Collection = AsyncCollection[Document]
@@ -47,9 +50,9 @@ INDEXES: dict[str, list[tuple[str, list[tuple[str, int]], Document]]] = {
 class Database:
     """A client of the database and the collections we keep: resources apart from the server's own affairs."""
 
-    def __init__(self, uri: str, prefix: str) -> None:
+    def __init__(self, uri: str, prefix: str, *, incarnation: str | None = None) -> None:
         # The name tells a later process which open transactions a dead one left behind.
-        self.incarnation = f"fhir-server/{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(4)}"
+        self.incarnation = incarnation or f"fhir-server/{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(4)}"
         self.client: AsyncMongoClient[Document] = AsyncMongoClient(
             uri,
             appname=self.incarnation,
@@ -99,24 +102,34 @@ class Database:
         assert found is not None
         return bytes(found["value"])
 
+    async def open_transactions(self) -> list[Document]:
+        """The transactions of this and other server processes that are not committed yet, as `$currentOp` tells.
+
+        Empty when the database user may not ask (docs/running.md names the roles).
+        """
+        pipeline: list[Document] = [
+            {"$currentOp": {"allUsers": True, "idleSessions": True, "localOps": True}},
+            {"$match": {"transaction": {"$exists": True}, "appName": {"$regex": "^fhir-server/"}}},
+        ]
+        try:
+            async with await self.client.admin.aggregate(pipeline) as operations:
+                return await operations.to_list()
+        except OperationFailure as error:
+            log.warning("open transactions cannot be seen", code=error.code)
+            return []
+
     async def abandon_dead_transactions(self) -> int:
         """End transactions that killed processes of this host left open; answers how many.
 
         A writer of the same document would otherwise wait until mongod expires them.
         """
-        host = socket.gethostname()
-        pipeline: list[Document] = [
-            {"$currentOp": {"allUsers": True, "idleSessions": True, "localOps": True}},
-            {"$match": {"transaction": {"$exists": True}, "appName": {"$regex": "^fhir-server/"}}},
-        ]
         dead: list[Document] = []
-        async with await self.client.admin.aggregate(pipeline) as operations:
-            async for operation in operations:
-                _, owner, pid, _ = operation["appName"].split("/", 3)
-                if owner == host and not _alive(int(pid)) and "lsid" in operation:
-                    dead.append(operation["lsid"])
+        for operation in await self.open_transactions():
+            _, host, pid, _ = operation["appName"].split("/", 3)
+            if host == socket.gethostname() and not _alive(int(pid)) and "lsid" in operation:
+                dead.append({"id": operation["lsid"]["id"]})
         if dead:
-            await self.client.admin.command("killSessions", [{"id": lsid["id"]} for lsid in dead])
+            await self.client.admin.command("killSessions", dead)
         return len(dead)
 
     async def wait(self, seconds: float = 30.0) -> None:

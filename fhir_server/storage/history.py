@@ -83,15 +83,10 @@ class History:
         if span.id is not None:
             return None
         stamps = [] if self._flusher.oldest_open is None else [self._flusher.oldest_open]
-        pipeline: list[Document] = [
-            {"$currentOp": {"allUsers": True, "idleSessions": True, "localOps": True}},
-            {"$match": {"transaction": {"$exists": True}, "appName": {"$regex": "^fhir-server/"}}},
-        ]
-        async with await self._database.client.admin.aggregate(pipeline) as operations:
-            async for operation in operations:
-                if operation["appName"] != self._database.incarnation:
-                    started = datetime.fromisoformat(operation["transaction"]["startWallClockTime"])
-                    stamps.append(int(started.timestamp() * 1_000_000) - _STAMPING)
+        for operation in await self._database.open_transactions():
+            if operation["appName"] != self._database.incarnation:
+                started = datetime.fromisoformat(operation["transaction"]["startWallClockTime"])
+                stamps.append(int(started.timestamp() * 1_000_000) - _STAMPING)
         return min(stamps, default=None)
 
     async def _current_at(self, match: Document, span: Span) -> list[Stored]:

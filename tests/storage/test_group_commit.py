@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import subprocess
 from collections.abc import AsyncIterator
 
 import pytest
+from pymongo.errors import OperationFailure
 
 from fhir_server.access.principal import SYSTEM
 from fhir_server.storage.clock import Clock
@@ -124,3 +127,46 @@ async def test_reads_at_the_same_time_share_a_query(repository: Repository) -> N
     found = await asyncio.gather(*(repository.read(SYSTEM, "Basic", f"r{n % 60}") for n in range(120)))
     assert sum(stored is None for stored in found) == 20
     assert len(asked) <= 3
+
+
+async def test_history_waits_for_what_another_process_has_not_committed(mongo_uri: str, database: Database) -> None:
+    """A poller that goes on from the last stamp it saw must not miss what commits later with an earlier one."""
+    other = Database(mongo_uri, database.prefix)
+    mine = Repository(database, Clock(), query_seconds=10, max_pending=100)
+    try:
+        async with other.client.start_session() as session:
+            await session.start_transaction()
+            await other.guards.insert_one({"_id": "open"}, session=session)
+            await mine.commit(unit(write("later")))
+            assert await mine.history.versions(SYSTEM, Span("Basic", limit=5, since=await stamp(mine, "later"))) == []
+            await session.abort_transaction()
+        shown = await mine.history.versions(SYSTEM, Span("Basic", limit=5, since=await stamp(mine, "later")))
+        assert [version.id for version in shown] == ["later"]
+    finally:
+        await other.close()
+
+
+async def stamp(repository: Repository, id_: str) -> int:
+    stored = await repository.read(SYSTEM, "Basic", id_)
+    assert stored is not None
+    return stored.updated
+
+
+async def test_transactions_of_a_dead_process_are_ended(mongo_uri: str, database: Database) -> None:
+    dead = Database(mongo_uri, database.prefix, incarnation=f"fhir-server/{socket.gethostname()}/{_no_such_pid()}/00")
+    try:
+        async with dead.client.start_session() as session:
+            await session.start_transaction()
+            await dead.guards.insert_one({"_id": "left open"}, session=session)
+            assert await database.abandon_dead_transactions() == 1
+            assert await database.open_transactions() == []
+            with pytest.raises(OperationFailure):
+                await session.commit_transaction()
+    finally:
+        await dead.close()
+
+
+def _no_such_pid() -> int:
+    done = subprocess.Popen(["true"])
+    done.wait()
+    return done.pid
