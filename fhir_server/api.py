@@ -20,6 +20,7 @@ from fhir_server.outcomes import (
 from fhir_server.search.extract import extract
 from fhir_server.storage.stored import Stored, from_micros
 from fhir_server.storage.unit_of_work import Guard, UnitOfWork, Write
+from fhir_server.summary import SUBSETTED
 from fhir_server.validation import validate
 
 Json = dict[str, Any]
@@ -60,10 +61,15 @@ async def find_matches(ctx: Context, type_: str, criterion: str, *, limit: int) 
 
 
 def check(ctx: Context, resource: Json, *, expect_type: str) -> None:
-    """Raise Unprocessable (422) with every issue when the resource breaks its definition."""
+    """Raise Unprocessable (422) with every issue when the resource breaks its definition, or is but a part of one."""
     errors = [issue for issue in validate(resource, expect_type=expect_type) if issue.severity in ("error", "fatal")]
     if errors:
         raise Unprocessable(issues=errors)
+    if is_subset(resource):
+        # Stored over the whole resource, what _summary or _elements left of it would lose the rest.
+        raise Unprocessable(
+            "A resource tagged SUBSETTED is a part and cannot be stored.", expression=[f"{expect_type}.meta.tag"]
+        )
 
 
 async def write(ctx: Context, change: Write, guard: Guard | None = None) -> None:
@@ -104,6 +110,12 @@ def complete(request: FhirRequest, response: FhirResponse) -> FhirResponse:
     elif request.prefer_return != "minimal":
         response.text = change.text.encode()
     return response
+
+
+def is_subset(resource: Json) -> bool:
+    """Whether a valid resource carries the tag of a part: https://hl7.org/fhir/R4/search.html#elements."""
+    tags = resource.get("meta", {}).get("tag", ())
+    return any(tag.get("code") == SUBSETTED["code"] and tag.get("system") == SUBSETTED["system"] for tag in tags)
 
 
 def parse_etag(value: str) -> int:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fhir_server.access import Principal
-from fhir_server.outcomes import MultipleMatches
+from fhir_server.outcomes import Invalid, MultipleMatches
 from fhir_server.search.compile import compile as compile_query
 from fhir_server.search.memory import matches
 from fhir_server.search.parse import conditional
@@ -41,6 +41,8 @@ class Criterion:
     @classmethod
     def of(cls, type_: str, text: str, *, base_url: str, principal: Principal) -> Criterion:
         """Parse "identifier=system|value"; raises FhirError (400) when it is no criterion."""
+        if "\0" in text or "%00" in text:
+            raise Invalid("A condition contains a NUL character.")
         query = conditional(type_, text, base_url)
         # Callers who see different resources must not stand in each other's way.
         identity = f"{type_}?{query.canonical()}#{principal.fingerprint()}"

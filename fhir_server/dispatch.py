@@ -12,7 +12,17 @@ from fhir_server.outcomes import Invalid, MethodNotAllowed, NoSuchRoute, NotImpl
 from fhir_server.registry import Handler, Operation, registry
 from fhir_server.summary import check_elements, summarize
 
-_SUBSET = {"read", "vread", "create", "update", "patch", "history-instance", "history-type", "history-system"}
+_SUBSET = {
+    "capabilities",
+    "read",
+    "vread",
+    "create",
+    "update",
+    "patch",
+    "history-instance",
+    "history-type",
+    "history-system",
+}
 
 
 async def dispatch(ctx: Context, request: FhirRequest) -> FhirResponse:

@@ -36,7 +36,9 @@ async def _one(ctx: Context, entry: Entry) -> FhirResponse:
         return await ctx.dispatch(ctx, request)
     except FhirError as error:
         return failed(error)
-    except Exception:
-        log.exception("batch entry failed", request_id=ctx.request_id, entry=entry.index)
+    except Exception as error:
+        # Only the type: a message, or a traceback with its locals, quotes what the caller sent.
+        kind = type(error).__qualname__
+        log.error("batch entry failed", request_id=ctx.request_id, entry=entry.index, exception=kind)
         issue = Issue("exception", f"The entry failed; reference {ctx.request_id}.", severity="fatal")
         return FhirResponse(500, outcome=operation_outcome([issue]))

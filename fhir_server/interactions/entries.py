@@ -87,7 +87,7 @@ def _entry(ctx: Context, index: int, item: Any) -> Entry:
     request = FhirRequest(
         method=method,
         path=path,
-        query=parse_qsl(query, keep_blank_values=True),
+        query=_query(query),
         body=_patch_body(body) if method == "PATCH" else body,
         content_type="application/fhir+json",
         accept="application/fhir+json",
@@ -112,6 +112,16 @@ def _patch_body(body: Json | None) -> Any:
         except ValueError:
             raise Malformed("The Binary does not hold a JSON Patch.") from None
     return body
+
+
+def _query(text: str) -> list[tuple[str, str]]:
+    try:
+        pairs = parse_qsl(text, keep_blank_values=True, errors="strict")
+    except UnicodeDecodeError:
+        raise Invalid("The query of request.url is not percent-encoded UTF-8.") from None
+    if any("\0" in name or "\0" in value for name, value in pairs):
+        raise Invalid("The query of request.url contains a NUL character.")
+    return pairs
 
 
 def _text(asked: Json, name: str) -> str | None:

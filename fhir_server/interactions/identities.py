@@ -36,6 +36,7 @@ class Identities:
         self._pending: dict[str, Write] = {}
         self._unforeseen: list[tuple[Entry, str]] = []
         self.targets = Targets()
+        self.deleted: list[tuple[Entry, str]] = []  # "Type/id" of what conditional deletions fit
 
     async def decide(self, entries: list[Entry]) -> None:
         """Route every entry and settle which resource it is about; failures name their entry."""
@@ -146,6 +147,7 @@ class Identities:
             write = Write("DELETE", stored.type, stored.id, None, stored, exact=True)
             self._pending[write.key] = write
             self._unit.add(write)
+            self.deleted.append((entry, write.key))
 
     def _aim(self, entry: Entry, stored: Stored) -> None:
         """Point a conditional request at the resource that fits, as it is now."""

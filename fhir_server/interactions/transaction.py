@@ -8,6 +8,7 @@ undoes everything, and again after it for their answer.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from dataclasses import replace
 
 from fhir_server import api
@@ -50,7 +51,7 @@ async def _prepare(ctx: Context, unit: UnitOfWork, entries: list[Entry]) -> Rewr
     """Everything short of the flush; answers what it did to the resources' links."""
     identities = Identities(ctx, unit)
     await identities.decide(entries)
-    _refuse_repeated_targets(entries)
+    _refuse_repeated_targets([*identities.deleted, *_named(entries)])
     rewriting = Rewriting(identities.targets)
     await _link(identities, rewriting, entries)
     failures: list[FhirError] = []
@@ -106,16 +107,21 @@ def _refuse_repeated_urls(entries: list[Entry]) -> None:
             seen.add(entry.full_url)
 
 
-def _refuse_repeated_targets(entries: list[Entry]) -> None:
-    """A resource may be written by one entry only."""
-    seen: set[str] = set()
-    for entry in sorted(entries, key=lambda entry: entry.index):
+def _named(entries: list[Entry]) -> Iterator[tuple[Entry, str]]:
+    """The entries that write a resource of known id, and its "Type/id"."""
+    for entry in entries:
         request = entry.request
         if request.interaction in ("update", "patch", "delete") and request.id is not None:
-            key = f"{request.type}/{request.id}"
-            if key in seen:
-                raise Invalid("Two entries write the same resource.", expression=[entry.path])
-            seen.add(key)
+            yield entry, f"{request.type}/{request.id}"
+
+
+def _refuse_repeated_targets(written: list[tuple[Entry, str]]) -> None:
+    """A resource may be written by one entry only, criteria resolved; the later of two is named."""
+    seen: set[str] = set()
+    for entry, key in sorted(written, key=lambda pair: pair[0].index):
+        if key in seen:
+            raise Invalid("Two entries write the same resource.", expression=[entry.path])
+        seen.add(key)
 
 
 def _refuse_if_asked_for_version(asked: list[FhirRequest], entries: list[Entry], lost: Lost) -> None:

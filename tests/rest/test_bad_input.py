@@ -177,7 +177,12 @@ def test_bad_input(caller: Caller, case: dict[str, Any]) -> None:
         {"request": "GET /Patient/p", "status": 404, "issue": "not-found"},
         {"request": "GET /Patient/a_b", "status": 404, "issue": "invalid"},
         {"request": "GET /Patient?gender=unknown", "status": 200, "matches": 0},
-        {"request": "PUT /Patient/p", "body": '{"resourceType":"Patient","gender":"unknown"}', "status": 200, "entry": ""},
+        {
+            "request": "PUT /Patient/p",
+            "body": '{"resourceType":"Patient","gender":"unknown"}',
+            "status": 200,
+            "entry": "",
+        },
     ],
 )
 def test_the_runner_can_fail(caller: Caller, wrong: dict[str, Any]) -> None:

@@ -18,7 +18,7 @@ from tests.rest.test_bad_input import Answer, Caller, bundle, seed
 JSON_PATCH = {"Content-Type": "application/json-patch+json"}
 NOT_BUILT = 501
 bounded = settings(
-    max_examples=400,
+    max_examples=int(os.environ.get("FUZZ_EXAMPLES", "400")),
     deadline=None,
     derandomize="CI" in os.environ,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],
@@ -97,10 +97,61 @@ PATCHES: list[Any] = [
 ]
 
 WORDS = st.sampled_from(
-    ["", " ", "$where", "$ne", "a.b", "id", "resourceType", "_id", "__proto__", "Patient", "Patient/p", "Bundle", "#o"]
-    + ["Patient?name[$ne]=1", "Patient?identifier=x", "../p", "http://[", "urn:uuid:x", "%00", "%ff", "//", "?", "\0"]
-    + ["2020-02-30", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "10000", "1e999", "NaN", "-0", "9" * 400]
-    + ["(a+)+$", "a" * 65, "a" * 5000, "\ud7ff", "\U0010ffff", "\u0001", "\u202e", "İ", "ß", "\\", "|", "a|b|c", ",", "é"]
+    [
+        *[
+            "",
+            " ",
+            "$where",
+            "$ne",
+            "a.b",
+            "id",
+            "resourceType",
+            "_id",
+            "__proto__",
+            "Patient",
+            "Patient/p",
+            "Bundle",
+            "#o",
+        ],
+        *[
+            "Patient?name[$ne]=1",
+            "Patient?identifier=x",
+            "../p",
+            "http://[",
+            "urn:uuid:x",
+            "%00",
+            "%ff",
+            "//",
+            "?",
+            "\0",
+        ],
+        *[
+            "2020-02-30",
+            "0001-01-01T00:00:00+14:00",
+            "9999-12-31T23:59:59-14:00",
+            "10000",
+            "1e999",
+            "NaN",
+            "-0",
+            "9" * 400,
+        ],
+        *[
+            "(a+)+$",
+            "a" * 65,
+            "a" * 5000,
+            "\ud7ff",
+            "\U0010ffff",
+            "\u0001",
+            "\u202e",
+            "İ",
+            "ß",
+            "\\",
+            "|",
+            "a|b|c",
+            ",",
+            "é",
+        ],
+    ]
 )
 TEXT = WORDS | st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 SCALARS = (
@@ -149,7 +200,9 @@ def searches(draw: st.DrawFn) -> str:
     known = sorted(parameters(type_)) if type_ else ["_id"]
     controls = "_count _sort _include _revinclude _summary _elements _total _cursor _type _lastUpdated _tag _has _since"
     names = st.sampled_from([*known, *controls.split()]) | TEXT
-    modifiers = st.sampled_from(["", "", "", ":missing", ":exact", ":contains", ":not", ":Patient", ":identifier", ":$ne"])
+    modifiers = st.sampled_from(
+        ["", "", "", ":missing", ":exact", ":contains", ":not", ":Patient", ":identifier", ":$ne"]
+    )
     prefixes = st.sampled_from(["", "", "gt", "le", "ap", "ne", "sa", "-"])
     samples = st.sampled_from(["2020", "5.4|http://unitsofmeasure.org|mg", "Patient/p", "true", "a,b", "*", "code"])
     pairs = [
