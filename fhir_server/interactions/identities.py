@@ -183,6 +183,8 @@ class Identities:
         await self.search(len(self._pending))
         resolved: dict[str, str] = {}
         for entry, reference in listed:
+            if reference in resolved:
+                continue
             type_, _, text = reference.partition("?")
             found = with_path(entry, self._criteria[type_, text].match, self._pending)
             if found.stored is None:

@@ -26,6 +26,7 @@ Document = dict[str, Any]
 Collection = AsyncCollection[Document]
 
 _NAMESPACE_EXISTS = 48
+_DEFINED_OTHERWISE = (85, 86)  # IndexOptionsConflict, IndexKeySpecsConflict
 DURABLE = WriteConcern("majority", j=True)
 _WITH_DATE: Document = {"partialFilterExpression": {"s.d": {"$exists": True}}}
 _WITH_NAME: Document = {"partialFilterExpression": {"s.n": {"$exists": True}}}
@@ -80,9 +81,21 @@ class Database:
             if name not in existing:
                 await self._create(self.fhir, name, _COMPRESSED if name == "version" else {})
             for index, fields, options in indexes:
-                await self.fhir[name].create_index(fields, name=index, **options)
+                await self._index(name, index, fields, options)
         if "markers" not in set(await self.system.list_collection_names()):
             await self._create(self.system, "markers", {})
+
+    async def _index(self, name: str, index: str, fields: list[tuple[str, int]], options: Document) -> None:
+        """Make the index; one of the same name that an older server defined otherwise is replaced."""
+        collection = self.fhir[name]
+        try:
+            await collection.create_index(fields, name=index, **options)
+        except OperationFailure as error:
+            if error.code not in _DEFINED_OTHERWISE:
+                raise
+            log.info("an index is built anew", collection=name, index=index)
+            await collection.drop_index(index)
+            await collection.create_index(fields, name=index, **options)
 
     async def _create(self, database: AsyncDatabase[Document], name: str, options: Document) -> None:
         try:
