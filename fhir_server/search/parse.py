@@ -157,7 +157,7 @@ def _filter(search: _Search, name: str, value: str) -> Filter:
         return Filter(name, text, _ids(search, modifier, values), negated=modifier == "not")
     if code == "_lastUpdated":
         return Filter(name, text, _updated(search, modifier, values))
-    found = [_field(type_name, code) for type_name in search.types]
+    found = [_field(type_name, code, alone=len(search.types) == 1) for type_name in search.types]
     if modifier == "missing":
         return Filter(name, text, _presence(found), negated=_missing(code, value))
     return Filter(
@@ -175,10 +175,14 @@ def _bounded(one: Filter) -> Filter:
     return one
 
 
-def _field(type_name: str, code: str) -> Field:
+def _field(type_name: str, code: str, *, alone: bool) -> Field:
     field = fields(type_name).get(code)
     if field is not None:
         return field
+    if not alone:
+        raise _unknown(
+            Invalid(f"Search parameter '{code[:64]}' is not common to all types searched ({type_name} has none).")
+        )
     parameter = parameters(type_name).get(code)
     if parameter is not None:
         kind = f"of type {parameter.type}" if parameter.type in ("composite", "special") else ""
