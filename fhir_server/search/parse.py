@@ -180,7 +180,7 @@ def _field(type_name: str, code: str, *, alone: bool) -> Field:
     if field is not None:
         return field
     if not alone:
-        raise _unknown(
+        raise _Unknown(
             Invalid(f"Search parameter '{code[:64]}' is not common to all types searched ({type_name} has none).")
         )
     parameter = parameters(type_name).get(code)
