@@ -20,8 +20,8 @@ class FhirRequest:
     """One interaction as asked for: method, URL below the base, headers that FHIR gives a meaning, content.
 
     `path` is relative to the base, still percent-encoded, without query ("Patient/1/_history/2", "" for the base).
-    `query` holds the decoded pairs in order. `body` is the decoded JSON object, the raw bytes of a Binary or
-    of a JSON Patch list, or None.
+    `query` holds the decoded pairs in order. `body` is the decoded JSON object, the list of a JSON
+    Patch, the raw bytes of a Binary, or None.
     """
 
     method: str

@@ -71,10 +71,6 @@ class Server:
         """What a command noted under this id, together with what it wrote."""
         return await self.database.markers.find_one({"_id": id_})
 
-    async def set_marker(self, id_: str, marker: Json) -> None:
-        """Note something under this id, apart from any write."""
-        await self.database.markers.replace_one({"_id": id_}, marker, upsert=True)
-
     async def clear_markers(self, prefix: str) -> None:
         """Forget every marker whose id begins so."""
         await self.database.markers.delete_many({"_id": {"$gte": prefix, "$lt": prefix + "\uffff"}})
@@ -135,7 +131,6 @@ class Application:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._stack: Any = None
         self._fhir: FhirApp | None = None
         self._site: Any = None
 

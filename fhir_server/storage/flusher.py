@@ -48,9 +48,6 @@ class Flusher:
         self._runner: asyncio.Task[None] | None = None
         self.oldest_open: int | None = None  # stamp before which everything of this process is committed
 
-    def pending(self) -> int:
-        return len(self._queue)
-
     async def commit(self, unit: UnitOfWork) -> None:
         """Make the unit durable, or raise Lost and leave no trace of it."""
         if not unit.writes and not unit.markers:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from fhir_server.access import Principal
@@ -91,34 +91,12 @@ class Repository:
         """How many resources fit, counted up to a bound: never wrong, only cut off at 10,000."""
         return await self.count(principal, filter, limit=10_000)
 
-    async def explain(self, principal: Principal, filter: Mapping[str, Any], *, sort: SortKeys, limit: int) -> Document:
-        """MongoDB's own account of how it runs this query (`executionStats`)."""
-        command: Document = {"find": "resource", "filter": _both(filter, visible(principal)), "limit": limit}
-        if sort:
-            command["sort"] = dict(sort)
-        explained: Document = await self._database.fhir.command(
-            {"explain": command, "verbosity": "executionStats", "maxTimeMS": self._milliseconds}
-        )
-        return explained
-
     async def counts(self, principal: Principal) -> dict[str, int]:
         """Current resources by type, for the landing page and summaries."""
         match = _both({"d": {"$exists": False}}, visible(principal))
         pipeline = [{"$match": match}, {"$group": {"_id": "$ty", "n": {"$sum": 1}}}]
         async with await self._database.resource.aggregate(pipeline, maxTimeMS=self._milliseconds) as rows:
             return {row["_id"]: row["n"] async for row in rows}
-
-    async def all_current(self, principal: Principal, *, batch: int = 500) -> AsyncIterator[list[Stored]]:
-        """Every current resource, in batches ordered by "Type/id": for reindexing and exports."""
-        condition = _both({"d": {"$exists": False}}, visible(principal))
-        last = ""
-        while True:
-            query = _both({"_id": {"$gt": last}}, condition)
-            documents = await self._database.resource.find(query, PROJECTION).sort("_id", 1).limit(batch).to_list()
-            if not documents:
-                return
-            last = documents[-1]["_id"]
-            yield [from_document(document) for document in documents]
 
     # ---- conditionals ------------------------------------------------------------------------------
 
