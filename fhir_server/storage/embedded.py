@@ -103,11 +103,20 @@ class PrivateMongod:
     # Starting
 
     def _adopt_or_launch(self) -> None:
-        if self._alive():
-            log.info("mongod adopted", pid=self._files.pid())
-        else:
+        if not (self._alive() and self._adopt()):
             self._launch()
-        self._wait_for_primary()
+            self._wait_for_primary()
+
+    def _adopt(self) -> bool:
+        """Take over the mongod that runs; False when it was dying, as one that was just killed is for a moment."""
+        log.info("mongod adopted", pid=self._files.pid())
+        try:
+            self._wait_for_primary()
+        except MongodUnavailable:
+            if self._alive() or self._leaving.is_set():
+                raise
+            return False
+        return True
 
     def _wait_for_owner(self) -> None:
         """Another process starts or runs the mongod; become its owner should that process die meanwhile."""

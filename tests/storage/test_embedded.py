@@ -18,6 +18,7 @@ from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
 from fhir_server.config import Settings
+from fhir_server.storage import embedded
 from fhir_server.storage.data_directory import DataDirectory, Lock
 from fhir_server.storage.embedded import PrivateMongod, database_uri, locate
 from fhir_server.storage.mongod import MongodUnavailable
@@ -154,6 +155,23 @@ def test_data_survives_the_death_of_both(tmp_path: Path) -> None:
         kill(DataDirectory(tmp_path).pid())
         server.wait()
     with PrivateMongod(tmp_path) as uri:
+        assert written(uri) == [1]
+
+
+def test_a_mongod_that_dies_while_it_is_adopted_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = DataDirectory(tmp_path)
+    files.make()
+    dying = Lock(files.running)
+    assert dying.take()  # a killed mongod holds it until the kernel is done with it
+    listening = embedded._listening
+
+    def die_first(path: Path) -> bool:
+        dying.release()
+        return listening(path)
+
+    monkeypatch.setattr(embedded, "_listening", die_first)
+    with PrivateMongod(tmp_path) as uri:
+        put(uri, 1)
         assert written(uri) == [1]
 
 
