@@ -78,8 +78,7 @@ async def write(ctx: Context, change: Write, guard: Guard | None = None) -> None
     Raises Lost when the resource changed under an exact write, or the guard was taken.
     """
     if change.resource is not None:
-        index = extract(change.resource, base_url=ctx.base_url)
-        change.keys, change.ranges, change.sort = index.keys, index.ranges, index.sort
+        change.index = extract(change.resource, base_url=ctx.base_url).document()
         change.prepare()
         if change.size() > ctx.settings.max_resource_bytes:
             raise TooLarge(f"A resource may not exceed {ctx.settings.max_resource_bytes} bytes.")

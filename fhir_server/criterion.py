@@ -11,10 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fhir_server.access import Principal
+from fhir_server.joins import Joins
 from fhir_server.outcomes import Invalid, MultipleMatches
 from fhir_server.search.compile import compile as compile_query
 from fhir_server.search.memory import matches
 from fhir_server.search.parse import conditional
+from fhir_server.search.query import Query
 from fhir_server.storage.repository import Repository
 from fhir_server.storage.stored import Stored
 from fhir_server.storage.unit_of_work import Guard, Write
@@ -33,8 +35,10 @@ class Criterion:
     """`type?text` as one caller asks it; `found` and `seen` are what the database said."""
 
     type: str
-    filter: dict[str, Any]
+    query: Query
+    base_url: str
     guard_id: str
+    filter: dict[str, Any] = field(default_factory=dict)
     found: list[Stored] = field(default_factory=list)
     seen: int = -1  # the guard counter, read before the search; -1 until then
 
@@ -46,10 +50,12 @@ class Criterion:
         query = conditional(type_, text, base_url)
         # Callers who see different resources must not stand in each other's way.
         identity = f"{type_}?{query.canonical()}#{principal.fingerprint()}"
-        return cls(type_, compile_query(query).filter, hashlib.sha256(identity.encode()).hexdigest()[:40])
+        return cls(type_, query, base_url, hashlib.sha256(identity.encode()).hexdigest()[:40])
 
     async def search(self, repository: Repository, principal: Principal, *, limit: int = 2) -> None:
         """Ask the database again."""
+        joins = Joins(repository, principal, self.base_url, presence=False)
+        self.filter = compile_query(await joins.resolve(self.query)).filter
         self.found = await repository.find(principal, self.filter, limit=limit)
 
     def match(self, pending: Mapping[str, Write]) -> Match:

@@ -81,6 +81,7 @@ Invalid = _error("Invalid", 400, "invalid", "A parameter, header or URL is wrong
 ValueWrong = _error("ValueWrong", 400, "value", "An element or parameter has a value that is not allowed.")
 NotSupported = _error("NotSupported", 400, "not-supported", "The server does not do this.")
 NoSuchRoute = _error("NoSuchRoute", 404, "not-supported", "No such resource type, operation or URL.")
+TooCostly = _error("TooCostly", 400, "too-costly", "Answering would take more than the server gives one request.")
 SignInRequired = _error("SignInRequired", 401, "login", "The caller has not said who they are.")
 Forbidden = _error("Forbidden", 403, "forbidden", "The caller may not do this.")
 NotFound = _error("NotFound", 404, "not-found", "There is no such resource, or the caller may not know of it.")

@@ -38,6 +38,7 @@ __all__ = [
     "SearchComponent",
     "SearchParameter",
     "TypeDefinition",
+    "code_system",
     "codes",
     "codings",
     "compartments",
@@ -48,6 +49,7 @@ __all__ = [
     "summary_elements",
     "type_definition",
     "type_names",
+    "value_set",
 ]
 
 _data = files(__name__) / "data"
@@ -121,6 +123,26 @@ def codes(value_set: str) -> frozenset[str] | None:
 def codings(value_set: str) -> Mapping[str, frozenset[str]] | None:
     """The same by system: system → codes."""
     return _codes().get(value_set.partition("|")[0])
+
+
+@cache
+def _code_systems() -> dict[str, msgspec.Raw]:
+    return msgspec.json.decode(_read("code-systems.json.gz"), type=dict[str, msgspec.Raw])
+
+
+def code_system(url: str) -> msgspec.Raw | None:
+    """The JSON of a published CodeSystem (R4, v2, v3) without its prose; None when HL7 has not published it with R4."""
+    return _code_systems().get(url)
+
+
+@cache
+def _value_sets() -> dict[str, msgspec.Raw]:
+    return msgspec.json.decode(_read("value-sets.json.gz"), type=dict[str, msgspec.Raw])
+
+
+def value_set(url: str) -> msgspec.Raw | None:
+    """The JSON of a published ValueSet (R4, v2, v3) without its prose; None when HL7 has not published it with R4."""
+    return _value_sets().get(url)
 
 
 @cache

@@ -99,8 +99,8 @@ def capability_statement(choices: Choices, *, normative: bool = False) -> Json:
         **_head("FhirServer"),
         "kind": "instance",
         "fhirVersion": FHIR_VERSION,
-        "format": ["application/fhir+json", "json"],
-        "patchFormat": ["application/json-patch+json", "application/fhir+json"],
+        "format": ["application/fhir+json", "json", "application/fhir+xml", "xml"],
+        "patchFormat": ["application/json-patch+json", "application/fhir+json", "application/fhir+xml"],
         "rest": [
             {
                 "mode": "server",

@@ -166,10 +166,9 @@ class Identities:
         write = Write(request.method, request.type, id_, body)
         if body is not None:
             try:
-                index = extract(body, base_url=self._ctx.base_url)
+                write.index = extract(body, base_url=self._ctx.base_url).document()
             except (TypeError, ValueError, AttributeError, LookupError):
                 return  # not validated yet: its own update or create says what is wrong, and undoes the whole
-            write.keys, write.ranges, write.sort = index.keys, index.ranges, index.sort
         self._pending[write.key] = write
 
     async def resolve_references(self, references: Iterable[tuple[Entry, str]]) -> dict[str, str]:

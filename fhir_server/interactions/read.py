@@ -6,13 +6,20 @@ import base64
 
 from fhir_server import api
 from fhir_server.context import Context, FhirRequest, FhirResponse
-from fhir_server.outcomes import Gone, NotAcceptable, NotFound
+from fhir_server.outcomes import Gone, NotFound
 from fhir_server.registry import interaction
 from fhir_server.storage.stored import Stored
 
-_JSON = ("application/fhir+json", "application/json+fhir", "application/json", "text/json")
-_XML = ("application/fhir+xml", "application/xml+fhir")
-_SHORT = {"json": _JSON[0], "xml": _XML[0]}
+# Generic XML is not among them: every browser lists it, and wants to see the PDF.
+_FHIR = (
+    "application/fhir+json",
+    "application/json+fhir",
+    "application/json",
+    "text/json",
+    "application/fhir+xml",
+    "application/xml+fhir",
+)
+_SHORT = {"json": "application/fhir+json", "xml": "application/fhir+xml"}
 
 
 @interaction("read")
@@ -55,7 +62,7 @@ def _unchanged(request: FhirRequest, stored: Stored) -> bool:
 
 
 def _wants_content(request: FhirRequest, content_type: str) -> bool:
-    """A Binary comes as its own content unless FHIR JSON is liked better; NotAcceptable (406) for FHIR XML alone."""
+    """A Binary comes as its own content unless FHIR JSON or FHIR XML is liked better."""
     own = content_type.partition(";")[0].strip().lower()
     if asked := dict(request.query).get("_format"):
         liked = [_SHORT.get(asked, asked.partition(";")[0].strip().lower().replace(" ", "+"))]
@@ -64,10 +71,8 @@ def _wants_content(request: FhirRequest, content_type: str) -> bool:
     for name in liked:
         if name in (own, "*/*", own.partition("/")[0] + "/*"):
             return True
-        if name in _JSON:
+        if name in _FHIR:
             return False
-    if any(name in _XML for name in liked):
-        raise NotAcceptable("XML is not built yet; a Binary comes as its content or as application/fhir+json.")
     return True
 
 

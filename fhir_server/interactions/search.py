@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from fhir_server import json
 from fhir_server.context import Context, FhirRequest, FhirResponse
+from fhir_server.interactions import includes
+from fhir_server.interactions.explain import explain
+from fhir_server.joins import Joins
 from fhir_server.outcomes import Issue, operation_outcome
 from fhir_server.registry import interaction
 from fhir_server.search import compile as compiler
-from fhir_server.search import cursor, include
+from fhir_server.search import cursor
 from fhir_server.search.compile import Find
+from fhir_server.search.cursor import Position
 from fhir_server.search.parse import parse
 from fhir_server.search.query import Query
+from fhir_server.storage.repository import Moment
 from fhir_server.storage.stored import Stored
 from fhir_server.summary import check_elements, summarize
 
@@ -30,20 +36,23 @@ _LINKED = ("_format", "_pretty")  # no part of the search, but of every link
 async def search(ctx: Context, request: FhirRequest) -> FhirResponse:
     """A searchset Bundle: one page of matches as they are stored, and what was to be included with them."""
     query = _parse(ctx, request)
+    joins = Joins(ctx.repository, ctx.principal, ctx.base_url)
+    asked = await joins.resolve(query)
+    if query.explain:
+        return await explain(ctx, query, asked, joins)
     if query.only_count:
-        counted = await _count(ctx, query, exact=query.total != "estimate")
+        counted = await _count(ctx, asked, exact=query.total != "estimate")
         return FhirResponse(text=_bundle([("self", _self(ctx, request, query))], [], counted))
-    find = compiler.compile(query)
-    rows, links = await _page(ctx, request, query, find)
-    included, notes = await _included(ctx, query, rows)
-    entries = [_entry(ctx, query, row, "match") for row in rows]
+    rows, links, notes = await _page(ctx, request, query, compiler.compile(asked))
+    included, more = await includes.included(ctx, query, rows)
+    entries = [text for row in rows for text in _matches(ctx, asked, row)]
     entries += [_entry(ctx, query, row, "include") for row in included]
-    issues = [*query.ignored, *notes]
+    issues = [*query.ignored, *notes, *more]
     if issues:
         entries.append(_outcome(issues))
     # A first page without a next one has shown everything.
     whole = query.cursor is None and all(name != "next" for name, _ in links)
-    total = len(rows) if whole and query.total != "none" else await _total(ctx, query)
+    total = len(rows) if whole and query.total != "none" else await _total(ctx, asked)
     return FhirResponse(text=_bundle(links, entries, total))
 
 
@@ -67,16 +76,14 @@ def _parse(ctx: Context, request: FhirRequest) -> Query:
 # ---- pages -------------------------------------------------------------------------------------------
 
 
-async def _page(ctx: Context, request: FhirRequest, query: Query, find: Find) -> tuple[list[Stored], Links]:
-    """The matches of the page asked for, and the links from it to the others."""
+async def _page(
+    ctx: Context, request: FhirRequest, query: Query, find: Find
+) -> tuple[list[Stored], Links, list[Issue]]:
+    """The matches of the page asked for, the links from it to the others, and what the caller should know."""
     binding = f"{query.binding()}#{ctx.principal.fingerprint()}"
     at = cursor.decode(query.cursor, binding, ctx.secret) if query.cursor is not None else None
-    wanted = compiler.page(find, at) if at is not None else find
-    keys = bool(query.includes)
     # One more than the page tells whether there is another.
-    rows = await ctx.repository.find(
-        ctx.principal, wanted.filter, sort=list(wanted.sort), limit=query.count + 1, keys=keys
-    )
+    rows, moment, notes = await _rows(ctx, query, compiler.page(find, at) if at is not None else find, at)
     more = len(rows) > query.count
     rows = rows[: query.count]
     forward = at is None or at.forward
@@ -88,9 +95,30 @@ async def _page(ctx: Context, request: FhirRequest, query: Query, find: Find) ->
         links.append(("first", _link(ctx, request, query)))
         for relation, there in ends.items():
             if there:
-                place = compiler.position(find, rows, forward=relation == "next", at=at)
+                place = replace(compiler.position(find, rows, forward=relation == "next", at=at), moment=moment)
                 links.append((relation, _link(ctx, request, query, cursor.encode(place, binding, ctx.secret))))
-    return rows, links
+    return [row for row in rows if not row.deleted], links, notes
+
+
+async def _rows(
+    ctx: Context, query: Query, find: Find, at: Position | None
+) -> tuple[list[Stored], Moment | None, list[Issue]]:
+    """One row more than the page, and the moment whose order it shows, where that can change."""
+    repository, limit, keys = ctx.repository, query.count + 1, includes.needed(query)
+    if find.lasting:
+        contained = query.contained != "false"
+        rows = await repository.find(
+            ctx.principal, find.filter, sort=list(find.sort), limit=limit, keys=keys, contained=contained
+        )
+        return rows, None, []
+    asked = at.moment if at is not None else None
+    rows, moment = await repository.find_at(
+        ctx.principal, find.filter, sort=list(find.sort), limit=limit, keys=keys, moment=asked
+    )
+    if at is None or moment is not None:
+        return rows, moment, []
+    note = "The order of the first page is no longer known: what was changed meanwhile may be missing, or come twice."
+    return rows, moment, [Issue("incomplete", note, severity="warning")]
 
 
 def _self(ctx: Context, request: FhirRequest, query: Query) -> str:
@@ -126,38 +154,6 @@ async def _count(ctx: Context, query: Query, *, exact: bool) -> int:
     return await ctx.repository.estimate(ctx.principal, wanted)
 
 
-# ---- includes ----------------------------------------------------------------------------------------
-
-
-async def _included(ctx: Context, query: Query, rows: list[Stored]) -> tuple[list[Stored], list[Issue]]:
-    """What the matches refer to and what refers to them, each once and none that is a match itself."""
-    limit = ctx.settings.max_include
-    found: dict[str, Stored] = {}
-    if query.includes and rows:
-        wanted = include.wanted(query.includes, rows)
-        for stored in (await ctx.repository.read_many(ctx.principal, wanted.ids[: limit + 1])).values():
-            if not stored.deleted:
-                found[stored.key] = stored
-        if wanted.canonicals:
-            await _add(ctx, found, include.canonical_filter(wanted.canonicals))
-    if query.revincludes and rows:
-        await _add(ctx, found, include.referring_filter(query.revincludes, rows))
-    for row in rows:
-        found.pop(row.key, None)
-    if len(found) <= limit:
-        return list(found.values()), []
-    note = f"Only {limit} resources are included on a page; there are more."
-    return list(found.values())[:limit], [Issue("incomplete", note, severity="warning")]
-
-
-async def _add(ctx: Context, found: dict[str, Stored], wanted: Json | None) -> None:
-    if wanted is not None:
-        # The page's own matches may be among them, so there must be room for those.
-        limit = ctx.settings.max_include + ctx.settings.max_count + 1
-        for stored in await ctx.repository.find(ctx.principal, wanted, limit=limit):
-            found.setdefault(stored.key, stored)
-
-
 # ---- the Bundle --------------------------------------------------------------------------------------
 
 
@@ -172,6 +168,21 @@ def _bundle(links: Links, entries: Iterable[str], total: int | None) -> bytes:
     return opening + b',"entry":[' + listed.encode() + b"]}" if listed else opening + b"}"
 
 
+def _matches(ctx: Context, query: Query, row: Stored) -> Iterator[str]:
+    """The entry of a match; for `_containedType=contained`, one for each contained resource that fits."""
+    if query.contained == "false" or query.contained_type == "container":
+        yield _entry(ctx, query, row, "match")
+        return
+    found = compiler.contained_matches(query, row.contained or ())
+    resource = row.resource() if found else {}
+    for contained in resource.get("contained", ()):
+        if contained.get("id") in found:
+            text = json.encode(contained).decode()
+            yield _written(f"{ctx.base_url}/{row.key}#{contained['id']}", text, "match")
+    if not found:
+        yield _entry(ctx, query, row, "match")  # _contained=both: it fits by itself
+
+
 def _entry(ctx: Context, query: Query, stored: Stored, mode: str) -> str:
     text = stored.text
     # The list of elements does not apply to included resources.
@@ -180,7 +191,11 @@ def _entry(ctx: Context, query: Query, stored: Stored, mode: str) -> str:
         text = json.encode(
             summarize(stored.resource(), summary=query.summary, elements=elements, lenient=True)
         ).decode()
-    return f'{{"fullUrl":"{ctx.base_url}/{stored.key}","resource":{text},"search":{{"mode":"{mode}"}}}}'
+    return _written(f"{ctx.base_url}/{stored.key}", text, mode)
+
+
+def _written(url: str, text: str, mode: str) -> str:
+    return f'{{"fullUrl":"{url}","resource":{text},"search":{{"mode":"{mode}"}}}}'
 
 
 def _outcome(issues: Iterable[Issue]) -> str:

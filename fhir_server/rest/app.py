@@ -6,19 +6,22 @@ FastAPI serves the pages around it and never sees a FHIR request; docs/decisions
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
 
 from fhir_server.config import Settings
 from fhir_server.context import Context, FhirRequest, FhirResponse
-from fhir_server.outcomes import Forbidden, MethodNotAllowed, NotAcceptable
+from fhir_server.outcomes import FhirError, Forbidden, MethodNotAllowed, NotAcceptable
 from fhir_server.registry import registry
 from fhir_server.rest import metrics
 from fhir_server.rest.base_url import BaseUrls
 from fhir_server.rest.body import (
     FORM,
+    XML,
     Disconnected,
+    bare_type,
     check_form,
     decode_binary,
     decode_body,
@@ -29,7 +32,7 @@ from fhir_server.rest.body import (
 from fhir_server.rest.failures import response_to
 from fhir_server.rest.head import joined, read_head, request_id
 from fhir_server.rest.logs import RequestLog
-from fhir_server.rest.negotiation import FHIR_JSON, Format, negotiate
+from fhir_server.rest.negotiation import FHIR_JSON, FHIR_XML, Format, negotiate
 from fhir_server.rest.query import parse_pairs
 from fhir_server.rest.render import Headers, compress, render_body, render_headers
 
@@ -52,7 +55,7 @@ class Exchange:
     headers: dict[bytes, bytes]
     request_id: str
     base_url: str = ""
-    format: Format = FHIR_JSON
+    format: Format | None = None  # None until it is settled
     pretty: bool = False
     request: FhirRequest = field(default_factory=lambda: FhirRequest("", ""))
 
@@ -110,6 +113,10 @@ class FhirApp:
         except Disconnected:
             raise
         except Exception as error:
+            if x.format is None:
+                # What failed before the format was settled is told in it all the same.
+                with suppress(FhirError):
+                    self._negotiate(x)
             return self._render(x, response_to(error, x.request_id))
 
     async def _run(self, x: Exchange, scope: Scope, receive: Receive) -> FhirResponse:
@@ -140,18 +147,28 @@ class FhirApp:
                 wanted = value
             elif name == "_pretty":
                 x.pretty = value == "true"
+        accept = x.headers.get(b"accept", b"").decode("latin-1")
         try:
-            x.format = negotiate(request.accept or "", wanted)
+            x.format = negotiate(accept, wanted, self._default(x))
         except NotAcceptable:
             # A Binary comes as what it is, so Accept: application/pdf is for its reader to judge.
             if not is_binary(request.path):
                 raise
 
+    def _default(self, x: Exchange) -> Format:
+        """The format for a caller who takes any: XML for one who sends XML, JSON for all others."""
+        header = x.headers.get(b"content-type", b"")
+        if b"xml" not in header or x.method not in WITH_BODY:
+            return FHIR_JSON
+        media = bare_type(header.decode("latin-1"))
+        is_content = is_binary(x.request.path) and "fhir" not in media
+        return FHIR_XML if media in XML and not is_content else FHIR_JSON
+
     async def _read_content(self, x: Exchange, receive: Receive) -> None:
         request, settings = x.request, self._settings
         header = x.headers.get(b"content-type", b"").decode("latin-1")
         data = await read_body(receive, x.headers, settings.max_body_bytes, settings.body_seconds)
-        bare = header.partition(";")[0].strip().lower()
+        bare = bare_type(header)
         if request.path.endswith("_search"):
             check_form(media_type(header))
             request.query += parse_pairs(data)
@@ -188,7 +205,7 @@ class FhirApp:
             headers += self._cors(x)
         if response.status in (204, 304):
             return response.status, headers, b""
-        body, about = render_body(response, x.format, x.pretty, x.base_url)
+        body, about = render_body(response, x.format or FHIR_JSON, x.pretty, x.base_url)
         body, about = self._compressed(x, body, about)
         headers += about
         headers.append((b"content-length", b"%d" % len(body)))

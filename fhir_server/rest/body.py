@@ -12,13 +12,14 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from functools import lru_cache
 from typing import Any
 
-from fhir_server import json
+from fhir_server import json, xml
 from fhir_server.outcomes import FhirError, Malformed, Timeout, TooLarge, UnsupportedMedia
 from fhir_server.rest.negotiation import FHIR_VERSIONS
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 JSON = frozenset({"application/fhir+json", "application/json", "text/json", "application/json+fhir"})
+XML = frozenset({"application/fhir+xml", "application/xml", "text/xml", "application/xml+fhir"})
 JSON_PATCH = "application/json-patch+json"
 FORM = "application/x-www-form-urlencoded"
 _nul = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
@@ -84,6 +85,11 @@ def _too_large(limit: int) -> FhirError:
     return TooLarge(f"A request body may have at most {limit} bytes.")
 
 
+def bare_type(header: str) -> str:
+    """The media type of a Content-Type header, in lower case, without a look at its parameters."""
+    return header.partition(";")[0].strip().lower()
+
+
 def media_type(header: str) -> str:
     """The bare media type in lower case; UnsupportedMedia (415) for another charset than UTF-8 or FHIR version."""
     return _media_type(header) if len(header) <= 256 else _media_type.__wrapped__(header)
@@ -103,30 +109,30 @@ def _media_type(header: str) -> str:
 
 
 def decode_body(data: bytes, media: str, method: str) -> Any:
-    """The JSON object of a resource, or the list of a JSON Patch; without a media type JSON is assumed.
+    """The JSON object of a resource, or the list of a JSON Patch; XML becomes the JSON that says the same.
 
-    Raises Malformed (400), UnsupportedMedia (415).
+    Without a media type JSON is assumed. Raises Malformed (400), UnsupportedMedia (415).
     """
     if not media or media in JSON:
         return _object(data)
+    if media in XML:
+        return xml.decode(data)
     if media == JSON_PATCH and method == "PATCH":
         operations = _value(data)
         if not isinstance(operations, list):
             raise Malformed("A JSON Patch must be one JSON array.")
         return operations
-    if "xml" in media:
-        raise UnsupportedMedia("XML is not built yet; send JSON (application/fhir+json).")
-    raise UnsupportedMedia("The body must be application/fhir+json.")
+    raise UnsupportedMedia("The body must be application/fhir+json or application/fhir+xml.")
 
 
 def decode_binary(data: bytes, media: str) -> Any:
-    """What was sent to /Binary: a Binary resource when the JSON is one, and otherwise the bytes as they are."""
-    if media not in JSON:
+    """What was sent to /Binary: a Binary resource when JSON or XML is one, and otherwise the bytes as they are."""
+    if media not in JSON and media not in XML:
         return data
     try:
-        value = _value(data)
+        value = _value(data) if media in JSON else xml.decode(data)
     except Malformed:
-        # Only the FHIR media type promises a resource; any other JSON is content like a PDF.
+        # Only the FHIR media types promise a resource; any other JSON or XML is content like a PDF.
         if "fhir" in media:
             raise
         return data

@@ -8,10 +8,12 @@ from __future__ import annotations
 import re
 import zlib
 from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
 
 import msgspec
 
-from fhir_server import json
+from fhir_server import json, xml
 from fhir_server.context import FhirResponse
 from fhir_server.rest.document import CSP
 from fhir_server.rest.html import page
@@ -30,6 +32,8 @@ _PAGE: Headers = [(b"content-security-policy", CSP.encode()), (b"referrer-policy
 # sandbox, and cannot reach the origin anyway.
 _CONTENT: Headers = [(b"content-security-policy", b"default-src 'none'; style-src 'unsafe-inline'; sandbox")]
 _media_type = re.compile(r"[\w.+-]+/[\w.+-]+(?:\s*;\s*[\w.+-]+=(?:[\w.+:/-]+|\"[\w.+:/ -]*\"))*", re.ASCII)
+# For text of our own: no depth to bound, since a Bundle adds its levels to those of a stored resource.
+_decode = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal).decode
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -63,17 +67,21 @@ def render_body(response: FhirResponse, format_: Format, pretty: bool, base_url:
     """The body with its headers; without content both are empty."""
     if response.raw is not None:
         return response.raw, _content_headers(response.content_type)
-    if response.text is not None:
-        data = response.text
-    elif response.resource is not None:
-        data = json.encode(response.resource)
-    else:
+    if response.text is None and response.resource is None:
         return b"", []
+    about = [(b"content-type", format_.content_type)]
+    if format_.kind == "xml":
+        return xml.encode(_resource(response), pretty=pretty), about
+    data = response.text if response.text is not None else json.encode(response.resource)
     if format_.kind == "html":
-        return page(data, response.status, base_url), [(b"content-type", format_.content_type), *_PAGE]
+        return page(data, response.status, base_url), [*about, *_PAGE]
     if pretty:
         data = msgspec.json.format(data, indent=2) + b"\n"
-    return data, [(b"content-type", format_.content_type)]
+    return data, about
+
+
+def _resource(response: FhirResponse) -> dict[str, Any]:
+    return _decode(response.text) if response.text is not None else response.resource or {}
 
 
 def _content_headers(declared: str | None) -> Headers:

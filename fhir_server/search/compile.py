@@ -15,15 +15,19 @@ from fhir_server.definitions import compartments
 from fhir_server.search.cursor import Position
 from fhir_server.search.extract import PAIRS, pair_prefix
 from fhir_server.search.fields import DATE_SLOT, NAME_SLOT, fields
-from fhir_server.search.keys import MAX_KEY, Bounds, Criterion, fit, range_clauses
-from fhir_server.search.query import Filter, Query
+from fhir_server.search.keys import END, MAX_KEY, Bounds, Circle, Criterion, fit, range_clauses
+from fhir_server.search.memory import matches
+from fhir_server.search.presence import written
+from fhir_server.search.query import Both, Condition, Either, Except, Filter, Presence, Query
 from fhir_server.search.registry import type_number
+from fhir_server.search.types.special import EARTH
 
 Document = dict[str, Any]
 
 NOTHING: Document = {"k": {"$in": []}}
 # The default order: newest first. The stamp is all but unique, and a page carries the ids that share its last one.
 _NEWEST = (("t", -1),)
+_MERGED = 200  # index scans that MongoDB merges in order
 _SLOTS = {f"s.{DATE_SLOT}", f"s.{NAME_SLOT}"}
 
 
@@ -34,12 +38,18 @@ class Find:
     filter: Document
     sort: tuple[tuple[str, int], ...]
 
+    @property
+    def lasting(self) -> bool:
+        """Whether a resource keeps its place in the order whatever is written to it."""
+        return self.sort[0][0] in ("t", "_id")
+
 
 class Row(Protocol):
     """What a page's position is read from: storage's Stored."""
 
     created: int
     updated: int
+    updated_then: int
     sort: dict[str, Any] | None
 
     @property
@@ -47,13 +57,38 @@ class Row(Protocol):
 
 
 def compile(query: Query) -> Find:
-    """The filter and order of the query's matches."""
-    clauses = [_clause(one) for one in _gather(query)]
+    """The filter and order of the query's matches; what has to be looked up must have been (fhir_server/joins)."""
+    sort = _order(query)
+    if query.contained == "false":
+        return Find(_own(query, sort), sort)
+    within: Document = {"c": {"$elemMatch": _within(query)}}
+    if query.contained == "true":
+        return Find(within, sort)
+    return Find({"$or": [_own(query, sort), within]}, sort)
+
+
+def _own(query: Query, sort: tuple[tuple[str, int], ...]) -> Document:
+    """What the resources themselves must fit."""
+    clauses = [clause for one in _gather(query) for clause in _clauses(one)]
     if query.compartment is not None:
         clauses.append(_compartment(query.types, *query.compartment))
-    sort = _order(query)
     clauses += _whole(query, sort, clauses)
-    return Find(_all(clauses), sort)
+    return _all(clauses)
+
+
+def _within(query: Query) -> Document:
+    """What a contained resource must fit: its own keys and ranges are an element of `c`."""
+    clauses = [clause for one in query.filters for clause in _clauses(one)]
+    if query.compartment is not None:
+        clauses.append(_compartment(query.types, *query.compartment))
+    numbers = [type_number(one) for one in query.types]
+    return _all([{"k": {"$in": numbers}}, *clauses])
+
+
+def contained_matches(query: Query, contained: Sequence[Document]) -> list[str]:
+    """The ids of those contained resources that fit."""
+    wanted = _within(query)
+    return [one["id"] for one in contained if matches(wanted, one)]
 
 
 def count_filter(query: Query) -> Document:
@@ -77,19 +112,20 @@ def _gather(query: Query) -> list[Filter]:
 
 
 def _mergeable(one: Filter, other: Filter) -> bool:
-    return (
-        one.single
-        and one.name == other.name
-        and not one.negated
-        and len({bounds.key for filter in (one, other) for bounds in filter.criterion.bounds}) == 1
-        and bool(one.criterion.bounds and other.criterion.bounds)
-        and len(one.criterion.bounds) * len(other.criterion.bounds) <= 16
-    )
+    a, b = one.condition, other.condition
+    if not one.single or one.name != other.name or one.negated:
+        return False
+    if not isinstance(a, Criterion) or not isinstance(b, Criterion) or not a.bounds or not b.bounds:
+        return False
+    same = len({bounds.key for bounds in (*a.bounds, *b.bounds)}) == 1
+    return same and len(a.bounds) * len(b.bounds) <= 16
 
 
 def _merge(one: Filter, other: Filter) -> Filter:
     """ge2020 and lt2021 of a single date: both limits in one scan of the index instead of one each."""
-    both = tuple(a.within(b) for a, b in product(one.criterion.bounds, other.criterion.bounds))
+    assert isinstance(one.condition, Criterion)
+    assert isinstance(other.condition, Criterion)
+    both = tuple(a.within(b) for a, b in product(one.condition.bounds, other.condition.bounds))
     return Filter(one.name, one.text, Criterion(bounds=both), single=True)
 
 
@@ -102,30 +138,55 @@ def _paired(query: Query, filters: list[Filter]) -> list[Filter]:
     reference, code = (by_code[name].sources[0].number for name in PAIRS[type_name])
     first = next((one for one in filters if _all_keys(one, reference + ">")), None)
     second = next((one for one in filters if _all_keys(one, code + "=", code + "|")), None)
-    if first is None or second is None or len(first.criterion.keys) * len(second.criterion.keys) > 64:
+    if first is None or second is None:
         return filters
-    asked = (*first.criterion.keys, *second.criterion.keys)
-    if any(len(key) >= MAX_KEY or not key.isascii() or key.count("|") > 2 for key in asked):
+    targets, asked = _all_keys(first, ""), _all_keys(second, "")
+    if len(targets) * len(asked) > 64:
+        return filters
+    if any(len(key) >= MAX_KEY or not key.isascii() or key.count("|") > 2 for key in (*targets, *asked)):
         return filters  # shortened, or not to be taken apart
-    codes = {key[4:] if key[3] == "=" else key.rpartition("|")[2].lower() for key in second.criterion.keys}
+    codes = {key[4:] if key[3] == "=" else key.rpartition("|")[2].lower() for key in asked}
     prefix = pair_prefix(type_name)
-    keys = [fit(f"{prefix}{target[4:]}={one}") for target in first.criterion.keys for one in sorted(codes)]
+    keys = [fit(f"{prefix}{target[4:]}={one}") for target in targets for one in sorted(codes)]
     pair = Filter(first.name, first.text, Criterion(keys=tuple(keys)))
     # Keys by code alone ask no more than the pair does; those by system stay.
     kept = [one for one in filters if one is not first and not (one is second and _all_keys(one, code + "="))]
     return [pair, *kept]
 
 
-def _all_keys(one: Filter, *beginnings: str) -> bool:
-    """Whether the filter is nothing but exact keys with one of these beginnings."""
-    found = one.criterion
-    alone = Criterion(keys=found.keys) == found and bool(found.keys) and not one.negated
-    return alone and all(key.startswith(beginnings) for key in found.keys)
+def _all_keys(one: Filter, *beginnings: str) -> tuple[str, ...]:
+    """The filter's keys when it is nothing but exact keys with one of these beginnings; else none."""
+    found = one.condition
+    if not isinstance(found, Criterion) or one.negated or Criterion(keys=found.keys) != found:
+        return ()
+    return found.keys if all(key.startswith(beginnings) for key in found.keys) else ()
 
 
-def _clause(one: Filter) -> Document:
-    found = _criterion(one.criterion)
-    return {"$nor": [found]} if one.negated else found
+def _clauses(one: Filter) -> list[Document]:
+    found = _condition(one.condition)
+    if not one.negated:
+        return [found]
+    clauses: list[Document] = [{"$nor": [found]}]
+    if one.otherwise is not None:
+        clauses.append(_condition(one.otherwise))
+    return clauses
+
+
+def _condition(wanted: Condition) -> Document:
+    match wanted:
+        case Criterion():
+            return _criterion(wanted)
+        case Both(parts):
+            return _all([_condition(part) for part in parts])
+        case Either(parts):
+            return {"$or": [_condition(part) for part in parts]}
+        case Except(part):
+            return {"$nor": [_condition(part)]}
+        case Presence(resource_type, code, missing):
+            # Where the sets of what is present are not known, whatever the parameter has written.
+            there = _criterion(written(resource_type, code))
+            return {"$and": [{"$nor": [there]}, {"k": type_number(resource_type)}]} if missing else there
+    raise TypeError(f"{type(wanted).__name__} has not been looked up.")
 
 
 def _criterion(wanted: Criterion) -> Document:
@@ -140,12 +201,23 @@ def _criterion(wanted: Criterion) -> Document:
         clauses.append({"r.k": {"$in": list(wanted.range_keys)}})
     if wanted.ids:
         clauses.append({"_id": wanted.ids[0] if len(wanted.ids) == 1 else {"$in": list(wanted.ids)}})
+    if wanted.sets:
+        clauses.append({"f": {"$in": list(wanted.sets)}})
+    if wanted.words:
+        clauses.append({"w": wanted.words[0] if len(wanted.words) == 1 else {"$in": list(wanted.words)}})
+    clauses += [{"w": {"$elemMatch": {"$gte": first, "$lt": first + END}}} for first in wanted.word_beginnings]
+    clauses += [{"g": {"$geoWithin": {"$centerSphere": _sphere(circle)}}} for circle in wanted.circles]
     for at_least, at_most in wanted.updated:
         limits = {"$gte": at_least, "$lte": at_most}
         clauses.append({"u": {name: limit for name, limit in limits.items() if limit is not None}})
     if not clauses:
         return NOTHING
     return clauses[0] if len(clauses) == 1 else {"$or": clauses}
+
+
+def _sphere(circle: Circle) -> list[Any]:
+    """A circle as MongoDB has it: the middle in degrees, the radius in radians."""
+    return [[circle.longitude, circle.latitude], circle.metres / EARTH]
 
 
 def _ranges(bounds: Bounds) -> list[Document]:
@@ -231,9 +303,12 @@ def _whole(query: Query, sort: tuple[tuple[str, int], ...], clauses: Sequence[Do
 
 
 def _is_exact(clause: Document) -> bool:
-    """Whether the clause gives whole keys: the index then has its hits in order of creation."""
-    keys = clause.get("k")
-    return isinstance(keys, str) or (isinstance(keys, dict) and "$in" in keys)
+    """Whether the clause gives whole keys, few enough to be merged: the index then has its hits in order."""
+    for name in ("k", "f", "w"):
+        keys = clause.get(name)
+        if isinstance(keys, str) or (isinstance(keys, dict) and 0 < len(keys.get("$in", ())) <= _MERGED):
+            return True
+    return False
 
 
 # ---- pages -------------------------------------------------------------------------------------------
@@ -247,7 +322,7 @@ def position(find: Find, rows: Sequence[Row], *, forward: bool = True, at: Posit
     row = rows[-1] if forward else rows[0]
     values = tuple(_value(row, field) for field, _ in find.sort)
     if find.sort != _NEWEST:
-        return Position(values, (), forward)
+        return Position(values, (), forward, at.moment if at is not None else None)
     seen = [other.key for other in rows if other.created == row.created]
     if at is not None and at.forward == forward and at.values == values:
         seen += at.seen  # one stamp over more than a page
@@ -259,7 +334,7 @@ def _value(row: Row, field: str) -> Any:
         case "t":
             return row.created
         case "u":
-            return row.updated
+            return row.updated_then or row.updated
         case "_id":
             return row.key
     return (row.sort or {}).get(field.removeprefix("s."))

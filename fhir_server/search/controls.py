@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import cast
 
 from fhir_server.definitions import RESOURCE_TYPES
 from fhir_server.outcomes import Invalid, NotSupported
 from fhir_server.search.fields import fields
-from fhir_server.search.query import Include, Query, Sort, Total
+from fhir_server.search.query import Contained, Include, Query, Sort, Total
 from fhir_server.search.registry import SearchParameter, parameters
 
 # Not part of the search: the form of the answer, and a value that some clients add to evade caches.
@@ -25,12 +25,12 @@ MAX_INCLUDES = 50
 def read(query: Query, name: str, value: str, max_count: int) -> Query:
     """The query with one of these parameters added; raises Invalid or NotSupported (400)."""
     code, _, modifier = name.partition(":")
-    if modifier:
-        kind = NotSupported if modifier in ("iterate", "recurse") else Invalid
-        again = " yet" if kind is NotSupported else ""
-        raise kind(f"Modifier ':{modifier[:64]}' is not supported{again} for parameter '{code}'.")
     if not value.strip():
         raise Invalid(f"Parameter '{code}' has no value.")
+    if modifier in ("iterate", "recurse") and code in ("_include", "_revinclude"):
+        return _following(query, code, value)
+    if modifier:
+        raise Invalid(f"Modifier ':{modifier[:64]}' is not supported for parameter '{code}'.")
     if code == "_count":
         return replace(query, count=min(_count(value), max_count))
     return CONTROLS[code](query, value)
@@ -99,22 +99,46 @@ def _cursor(query: Query, value: str) -> Query:
 
 
 def _include(query: Query, value: str) -> Query:
-    every = value == "*"
-    found = [Include(one, _references(one)) for one in query.types] if every else [_included("_include", value)]
-    return _limited(replace(query, includes=(*query.includes, *found)))
+    found = every_include(query.types) if value == "*" else [_included("_include", value)]
+    return replace(query, includes=(*query.includes, *found))
 
 
 def _revinclude(query: Query, value: str) -> Query:
+    found = every_include(sorted(RESOURCE_TYPES)) if value == "*" else [_included("_revinclude", value)]
+    return replace(query, revincludes=(*query.revincludes, *found))
+
+
+def _following(query: Query, code: str, value: str) -> Query:
+    """`:iterate` goes on from what was included, so that every type may be where it starts."""
     if value == "*":
-        raise NotSupported("Parameter '_revinclude' needs a resource type: Type:parameter or Type:*.")
-    return _limited(replace(query, revincludes=(*query.revincludes, _included("_revinclude", value))))
+        raise Invalid(f"Parameter '{code}:iterate' names what to follow: Type:parameter.")
+    one = replace(_included(code, value), iterate=True)
+    if code == "_include":
+        return replace(query, includes=(*query.includes, one))
+    return replace(query, revincludes=(*query.revincludes, one))
 
 
-def _limited(query: Query) -> Query:
-    named = {one.source for one in query.includes} - set(query.types)
-    if len(named) + len(query.revincludes) > MAX_INCLUDES:
-        raise Invalid(f"A search takes up to {MAX_INCLUDES} includes.")
-    return query
+def every_include(types: Iterable[str]) -> list[Include]:
+    """Every reference of these types."""
+    return [Include(one, found) for one in types if (found := _references(one))]
+
+
+def _contained(query: Query, value: str) -> Query:
+    if value not in ("true", "false", "both"):
+        raise Invalid("Parameter '_contained' is one of true, false, both.")
+    return replace(query, contained=cast(Contained, value))
+
+
+def _contained_type(query: Query, value: str) -> Query:
+    if value not in ("container", "contained"):
+        raise Invalid("Parameter '_containedType' is one of container, contained.")
+    return replace(query, contained_type=value)  # type: ignore[arg-type]
+
+
+def _explain(query: Query, value: str) -> Query:
+    if value not in ("true", "false"):
+        raise Invalid("Parameter '__explain' is true or false.")
+    return replace(query, explain=value == "true")
 
 
 def _included(name: str, value: str) -> Include:
@@ -140,6 +164,9 @@ def _references(resource_type: str) -> tuple[SearchParameter, ...]:
 
 
 CONTROLS: dict[str, Callable[[Query, str], Query]] = {
+    "__explain": _explain,
+    "_contained": _contained,
+    "_containedType": _contained_type,
     "_count": lambda query, value: query,
     "_cursor": _cursor,
     "_elements": _elements,

@@ -20,18 +20,20 @@ _SIGNATURE = 12  # bytes
 class Position:
     """Behind (or, not forward, before) the row with these sort values.
 
-    `seen` are the ids already shown that share the row's creation stamp.
+    `seen` are the ids already shown that share the row's creation stamp. `moment` is the database's time (seconds
+    and a counter) at which an order that may change was first read: every page shows that order.
     """
 
     values: tuple[Any, ...]
     seen: tuple[str, ...] = ()
     forward: bool = True
+    moment: tuple[int, int] | None = None
 
 
 def encode(position: Position, binding: str, secret: bytes) -> str:
     """The position as URL-safe text, good only for the query that `binding` names."""
     # The driver's 64-bit integers are a type of their own.
-    content = msgspec.json.encode([position.values, position.seen, position.forward], enc_hook=int)
+    content = msgspec.json.encode([position.values, position.seen, position.forward, position.moment], enc_hook=int)
     return urlsafe_b64encode(_sign(content, binding, secret) + content).decode().rstrip("=")
 
 
@@ -44,8 +46,8 @@ def decode(text: str, binding: str, secret: bytes) -> Position:
     signature, content = data[:_SIGNATURE], data[_SIGNATURE:]
     if not hmac.compare_digest(signature, _sign(content, binding, secret)):
         raise _refusal()
-    values, seen, forward = msgspec.json.decode(content)
-    return Position(tuple(values), tuple(seen), forward)
+    values, seen, forward, moment = msgspec.json.decode(content)
+    return Position(tuple(values), tuple(seen), forward, tuple(moment) if moment else None)
 
 
 def _sign(content: bytes, binding: str, secret: bytes) -> bytes:

@@ -15,8 +15,10 @@ from fhir_server.outcomes import TooLarge
 from fhir_server.search.fields import DATE_SLOT, NAME_SLOT, Field, fields
 from fhir_server.search.keys import MAX_KEY, OPEN_LOW, Draft, Index, Sink, fit
 from fhir_server.search.paths import Hop
-from fhir_server.search.registry import find, type_number
-from fhir_server.search.types import INDEXERS
+from fhir_server.search.presence import Writer, writer
+from fhir_server.search.registry import find, parameters, type_number
+from fhir_server.search.text import text_words
+from fhir_server.search.types import INDEXERS, composite, special
 from fhir_server.search.types.string import phonetic
 from fhir_server.search.types.values import Visit
 
@@ -44,7 +46,18 @@ def extract(resource: Json, *, base_url: str = "") -> Index:
         raise TooLarge(f"The resource has more than {MAX_KEYS} searchable values.")
     keys = [plan.number, *(key if len(key) <= MAX_KEY else fit(key) for key in draft.keys)]
     ranges = [{"k": key, "lo": low, "hi": high} for key, low, high in draft.ranges]
-    return Index(keys, ranges, {**plan.absent, **draft.sort})
+    index = Index(keys, ranges, {**plan.absent, **draft.sort}, plan.presence.write(draft), point=draft.point)
+    index.words = text_words(plan.number, resource)
+    if contained := resource.get("contained"):
+        index.contained = [_contained(one, base_url) for one in contained if one]
+    return index
+
+
+def _contained(resource: Json, base_url: str) -> Json:
+    """The index of a contained resource, which is searched by `_contained` alone."""
+    found = extract({key: value for key, value in resource.items() if key != "contained"}, base_url=base_url)
+    own: Json = {"id": resource.get("id", ""), "ty": resource["resourceType"], "k": found.keys}
+    return {**own, "r": found.ranges} if found.ranges else own
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +66,7 @@ class _Plan:
     visit: Visit
     finish: tuple[Callable[[Json, Draft], None], ...]
     absent: Json
+    presence: Writer
 
 
 @dataclass(slots=True)
@@ -73,6 +87,7 @@ def _plan(resource_type: str) -> _Plan:
         visit=_compile(root),
         finish=tuple(_finishers(resource_type)),
         absent={name: _ABSENT[name] for name in sorted(slots)},
+        presence=writer(resource_type),
     )
 
 
@@ -159,6 +174,14 @@ def _finishers(resource_type: str) -> Iterator[Callable[[Json, Draft], None]]:
             yield _true_unless_false(one, names)
     if resource_type in compartments():
         yield _itself(type_number(resource_type))
+    for parameter in parameters(resource_type).values():
+        finish = None
+        if parameter.type == "composite":
+            finish = composite.finisher(parameter)
+        elif parameter.type == "special" and parameter.supported:
+            finish = special.finisher(parameter)
+        if finish is not None:
+            yield finish
     if resource_type in PAIRS:
         yield _pair(resource_type, *PAIRS[resource_type])
     url = by_code.get("url")

@@ -22,9 +22,6 @@ _DATES = (
 )
 _NAMES = ("name", "title")
 DATE_SLOT, NAME_SLOT = "d", "n"
-_SORTABLE = {"date", "string", "number", "quantity", "uri", "token"}
-# What no reader of a list wants it ordered by, so that it costs no scalar in every resource.
-_UNSORTED = {"phonetic", "_tag", "_security", "_profile", "_source"}
 # With several values these sort by the smallest going up and the largest going down, the others by the smallest.
 _TWO_ENDED = {"date", "number", "quantity"}
 
@@ -59,7 +56,7 @@ class Field:
 @cache
 def fields(resource_type: str) -> Mapping[str, Field]:
     """Code → field, for every parameter of the type that searches support."""
-    usable = [p for p in parameters(resource_type).values() if p.supported and p.code not in ("_id", "_lastUpdated")]
+    usable = [p for p in parameters(resource_type).values() if p.indexed and p.code not in ("_id", "_lastUpdated")]
     made: dict[str, Field] = {}
     # Small ones first: a parameter can only be served by smaller ones. Then the unlimited before the limited.
     for parameter in sorted(usable, key=lambda p: (len(leaves(p)), any(le.target for le in leaves(p)), p.code)):
@@ -101,8 +98,6 @@ def _with_sorting(made: dict[str, Field]) -> dict[str, Field]:
     slots = {_date_slot(made): DATE_SLOT, _name_slot(made): NAME_SLOT}
     by_number: dict[str, Field] = {}
     for code, field in made.items():
-        if field.parameter.type not in _SORTABLE or code in _UNSORTED:
-            continue
         if not field.own:
             first = by_number.get(field.sources[0].number)
             if first is not None:

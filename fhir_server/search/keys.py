@@ -1,7 +1,8 @@
 """The shape of search keys and ranges, and of what a search asks of them.
 
 A key is the parameter's number (three characters), a mark that says what follows, and the value:
-`=` code or URI · `|` system and code · `~` string · `>` reference · `@` identifier of a reference.
+`=` code or URI · `|` system and code · `~` string · `>` reference · `@` identifier of a reference · `^` typed
+identifier · `$` parts of a composite.
 """
 
 from __future__ import annotations
@@ -27,12 +28,31 @@ class Index:
     """What is stored beside a resource so that searches find it.
 
     `keys` are for equality and prefixes, `ranges` are {k, lo, hi} (inclusive; dates in microseconds since 1970,
-    else numbers), `sort` holds one scalar for each sortable parameter.
+    else numbers), `sort` holds one scalar for each sortable parameter, `presence` says which parameters have a
+    value, `words` are those of the text, `point` is a place in GeoJSON, and `contained` are the indexes of the
+    contained resources, each with its id and type.
     """
 
     keys: list[str]
     ranges: list[Document]
     sort: Document
+    presence: str = ""
+    words: list[str] = field(default_factory=list)
+    point: Document | None = None
+    contained: list[Document] = field(default_factory=list)
+
+    def document(self) -> Document:
+        """The fields of the stored document; what is empty is left out."""
+        every = {
+            "k": self.keys,
+            "r": self.ranges,
+            "s": self.sort,
+            "f": self.presence,
+            "w": self.words,
+            "g": self.point,
+            "c": self.contained,
+        }
+        return {name: value for name, value in every.items() if value}
 
 
 @dataclass(slots=True)
@@ -43,6 +63,7 @@ class Draft:
     keys: dict[str, None] = field(default_factory=dict)
     ranges: dict[tuple[str, float, float], None] = field(default_factory=dict)
     sort: Document = field(default_factory=dict)
+    point: Document | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +112,15 @@ class Bounds:
 
 
 @dataclass(frozen=True, slots=True)
+class Circle:
+    """Places at most `metres` from here, in degrees."""
+
+    latitude: float
+    longitude: float
+    metres: float
+
+
+@dataclass(frozen=True, slots=True)
 class Criterion:
     """What a parameter's values ask for; a resource fits when any one of the lists has a hit."""
 
@@ -101,6 +131,10 @@ class Criterion:
     range_keys: tuple[str, ...] = ()  # any range under these
     ids: tuple[str, ...] | None = None  # "Type/id"
     updated: tuple[tuple[int | None, int | None], ...] = ()  # microseconds, inclusive
+    sets: tuple[str, ...] = ()  # presence sets
+    words: tuple[str, ...] = ()
+    word_beginnings: tuple[str, ...] = ()
+    circles: tuple[Circle, ...] = ()
 
     def __or__(self, other: Criterion) -> Criterion:
         if self == _NONE:
@@ -113,6 +147,10 @@ class Criterion:
             self.range_keys + other.range_keys,
             other.ids if self.ids is None else self.ids + (other.ids or ()),
             self.updated + other.updated,
+            tuple(dict.fromkeys(self.sets + other.sets)),
+            tuple(dict.fromkeys(self.words + other.words)),
+            tuple(dict.fromkeys(self.word_beginnings + other.word_beginnings)),
+            self.circles + other.circles,
         )
 
 

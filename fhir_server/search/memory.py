@@ -11,6 +11,9 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
+from fhir_server.search.keys import Circle
+from fhir_server.search.types.special import EARTH, distance
+
 Document = Mapping[str, Any]
 
 
@@ -58,6 +61,10 @@ def _operators(operator: str, operand: Any, values: list[Any]) -> bool:
             return not all(_operators(name, inner, values) for name, inner in operand.items())
         case "$exists":
             return bool(values) is operand
+        case "$geoWithin":
+            (longitude, latitude), radius = operand["$centerSphere"]
+            circle = Circle(latitude, longitude, radius * EARTH)
+            return any(distance(circle, value) <= circle.metres for value in values)
         case "$elemMatch":
             return any(_element(operand, item) for value in values if isinstance(value, list) for item in value)
     compare = _COMPARISONS[operator]

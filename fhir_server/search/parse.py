@@ -5,53 +5,26 @@ Nothing unknown is passed over in silence: it is refused (400), or named in `Que
 
 from __future__ import annotations
 
-import difflib
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from urllib.parse import parse_qsl
 
 from fhir_server.definitions import RESOURCE_TYPES
-from fhir_server.outcomes import FhirError, Invalid, Issue, NotSupported
-from fhir_server.search import controls
-from fhir_server.search.fields import Field, fields
-from fhir_server.search.keys import Criterion, beginning, wide
+from fhir_server.outcomes import Invalid, Issue, NotSupported
+from fhir_server.search import controls, general
+from fhir_server.search.chain import chain, has
+from fhir_server.search.criteria import ordinary
+from fhir_server.search.filter import filtered
+from fhir_server.search.keys import Criterion
 from fhir_server.search.query import Filter, Query
-from fhir_server.search.registry import parameters
-from fhir_server.search.types import date, search_type
-from fhir_server.search.types.values import Settings, split, unescape
+from fhir_server.search.scope import Scope, Unknown
+from fhir_server.search.types.values import Settings
 
 MAX_PARAMETERS = 200
-MAX_VALUES = 1000  # of one comma list
 MAX_WIDTH = 10_000  # of one `$in`, over all types searched
 _EVERY_TYPE = tuple(sorted(RESOURCE_TYPES))
-_LATER = {
-    "_has": "Reverse chaining (_has)",
-    "_filter": "Parameter '_filter'",
-    "_list": "Parameter '_list'",
-    "_query": "Parameter '_query'",
-    "_text": "Parameter '_text'",
-    "_content": "Parameter '_content'",
-    "_contained": "Parameter '_contained'",
-    "_containedType": "Parameter '_containedType'",
-}
-_NOT_YET = {
-    "text": "_text",
-    "in": "value sets",
-    "not-in": "value sets",
-    "above": "hierarchies",
-    "below": "hierarchies",
-    "of-type": "identifier types",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class _Search:
-    """What the whole query is read against."""
-
-    types: tuple[str, ...]
-    settings: Settings
-    lenient: bool
+_NEVER = {"_query": "this server has no named queries"}
 
 
 def parse(
@@ -72,9 +45,11 @@ def parse(
     """
     if len(pairs) > MAX_PARAMETERS:
         raise Invalid(f"A search takes up to {MAX_PARAMETERS} parameters.")
+    if sum(name.startswith(("_include", "_revinclude")) for name, _ in pairs) > controls.MAX_INCLUDES:
+        raise Invalid(f"A search takes up to {controls.MAX_INCLUDES} includes.")
     types = _types(resource_type, pairs)
     moment = time.time_ns() // 1000 if now is None else now
-    search = _Search(types, Settings(base_url, moment), lenient)
+    scope = Scope(types, Settings(base_url, moment))
     query = Query(types, compartment=compartment, count=default_count)
     filters: list[Filter] = []
     used: list[tuple[str, str]] = []
@@ -85,12 +60,10 @@ def parse(
         try:
             if name.partition(":")[0] in controls.CONTROLS:
                 query = controls.read(query, name, value, max_count)
-            elif value.strip() == "":
-                raise Invalid(f"Search parameter '{name[:64]}' has no value.")
             else:
-                filters.append(_bounded(_filter(search, name, value)))
+                filters.append(_filter(scope, name, value))
             used.append((name, value))
-        except _Unknown as unknown:
+        except Unknown as unknown:
             if not lenient:
                 raise unknown.error from None
             ignored.extend(replace(issue, severity="warning") for issue in unknown.error.issues)
@@ -129,140 +102,24 @@ def _types(resource_type: str | None, pairs: Iterable[tuple[str, str]]) -> tuple
     return chosen
 
 
-class _Unknown(Exception):
-    """A parameter that is not known or not there yet: `handling=lenient` may pass over it."""
-
-    def __init__(self, error: FhirError) -> None:
-        super().__init__(str(error))
-        self.error = error
-
-
-def _filter(search: _Search, name: str, value: str) -> Filter:
-    code, _, modifier = name.partition(":")
-    if code in _LATER:
-        raise _Unknown(NotSupported(f"{_LATER[code]} is not supported yet."))
+def _filter(scope: Scope, name: str, value: str) -> Filter:
+    """What one pair of the query asks for."""
+    if name.partition(":")[0] == "_filter":
+        return filtered(scope, name, value, _filter)
+    if name.startswith("_has:") or name == "_has":
+        return has(scope, name, value, _filter)
     if "." in name:
-        raise _Unknown(NotSupported(f"Chained parameters are not supported yet: '{name[:64]}'."))
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise Invalid(f"Search parameter '{code[:64]}' is not valid Unicode.") from None
-    values = split(value, ",")
-    if len(values) > MAX_VALUES:
-        raise Invalid(f"Search parameter '{code[:64]}' takes up to {MAX_VALUES} values.")
-    if any(not text for text in values):
-        raise Invalid(f"Search parameter '{code[:64]}' has an empty value in its list.")
-    text = ",".join(sorted(set(values)))
-    if code == "_id":
-        return Filter(name, text, _ids(search, modifier, values), negated=modifier == "not")
-    if code == "_lastUpdated":
-        return Filter(name, text, _updated(search, modifier, values))
-    found = [_field(type_name, code, alone=len(search.types) == 1) for type_name in search.types]
-    if modifier == "missing":
-        return Filter(name, text, _presence(found), negated=_missing(code, value))
-    return Filter(
-        name,
-        text,
-        _criterion(found, modifier, values, search.settings),
-        negated=modifier == "not",
-        single=len(found) == 1 and not found[0].many,
-    )
+        return chain(scope, name, value, _filter)
+    code = name.partition(":")[0]
+    if code in _NEVER:
+        raise Unknown(NotSupported(f"Parameter '{code}' is not supported: {_NEVER[code]}."))
+    own = general.PARAMETERS.get(code)
+    one = own(scope, name, value) if own is not None else ordinary(scope, name, value)
+    return _bounded(one)
 
 
 def _bounded(one: Filter) -> Filter:
-    if len(one.criterion.keys) + len(one.criterion.ids or ()) > MAX_WIDTH:
+    found = one.condition
+    if isinstance(found, Criterion) and len(found.keys) + len(found.ids or ()) > MAX_WIDTH:
         raise Invalid(f"Search parameter '{one.code[:64]}' has too many values for so many resource types.")
     return one
-
-
-def _field(type_name: str, code: str, *, alone: bool) -> Field:
-    field = fields(type_name).get(code)
-    if field is not None:
-        return field
-    if not alone:
-        raise _Unknown(
-            Invalid(f"Search parameter '{code[:64]}' is not common to all types searched ({type_name} has none).")
-        )
-    parameter = parameters(type_name).get(code)
-    if parameter is not None:
-        kind = f"of type {parameter.type}" if parameter.type in ("composite", "special") else ""
-        raise _Unknown(NotSupported(f"Search parameter '{code}' {kind} of {type_name} is not supported yet."))
-    near = difflib.get_close_matches(code, [*fields(type_name), "_id", "_lastUpdated"], n=3)
-    hint = f" Near it are: {', '.join(near)}." if near else ""
-    raise _Unknown(Invalid(f"{type_name} has no search parameter '{code[:64]}'.{hint}"))
-
-
-def _criterion(found: Iterable[Field], modifier: str, values: Iterable[str], settings: Settings) -> Criterion:
-    """Any of the values, in any of the types."""
-    every = Criterion()
-    for field in found:
-        kind = search_type(field.parameter.type)
-        if modifier in _NOT_YET and modifier not in kind.MODIFIERS:
-            raise NotSupported(
-                f"Modifier ':{modifier}' ({_NOT_YET[modifier]}) is not supported yet for search parameter"
-                f" '{field.parameter.code}'."
-            )
-        for value in values:
-            every |= kind.criterion(field, modifier, value, settings)
-    return every
-
-
-def _missing(code: str, value: str) -> bool:
-    if value not in ("true", "false"):
-        raise Invalid(f"The value of '{code}:missing' is either true or false.")
-    return value == "true"
-
-
-def _presence(found: Iterable[Field]) -> Criterion:
-    """Any value at all: all keys of the parameter, or any of its ranges."""
-    every = Criterion()
-    for field in found:
-        for source in field.sources:
-            if field.parameter.type in ("date", "number", "quantity"):
-                every |= Criterion(range_keys=(source.number, wide(source.number)))
-            else:
-                mark = f">{source.target}/" if source.target else ""
-                every |= Criterion(between=(beginning(source.number + mark),))
-    return every
-
-
-def _ids(search: _Search, modifier: str, values: Iterable[str]) -> Criterion:
-    if modifier not in ("", "not"):
-        raise NotSupported(f"Modifier ':{modifier[:64]}' is not supported for search parameter '_id'.")
-    wanted: list[str] = []
-    for value in values:
-        text = unescape(value)
-        of_type, slash, id_ = text.rpartition("/")
-        wanted += [f"{one}/{id_}" for one in search.types if not slash or one == of_type]
-    return Criterion(ids=tuple(wanted))
-
-
-def _updated(search: _Search, modifier: str, values: Iterable[str]) -> Criterion:
-    if modifier:
-        raise NotSupported(f"Modifier ':{modifier[:64]}' is not supported for search parameter '_lastUpdated'.")
-    spans: list[tuple[int | None, int | None]] = []
-    for value in values:
-        try:
-            comparison, low, high, around = date.searched(value, search.settings)
-        except ValueError:
-            raise Invalid("The value of search parameter '_lastUpdated' is not a date.") from None
-        spans += _moments(comparison, low, high, around)
-    return Criterion(updated=tuple(spans))
-
-
-def _moments(comparison: str, low: int, high: int, around: int) -> list[tuple[int | None, int | None]]:
-    """The times, first and last, that the comparison allows; a stored instant has no width."""
-    match comparison:
-        case "eq":
-            return [(low, high)]
-        case "ne":
-            return [(None, low - 1), (high + 1, None)]
-        case "gt" | "sa":
-            return [(high + 1, None)]
-        case "lt" | "eb":
-            return [(None, low - 1)]
-        case "ge":
-            return [(low, None)]
-        case "le":
-            return [(None, high)]
-    return [(low - around, high + around)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from fhir_server.outcomes import Issue
@@ -10,21 +10,129 @@ from fhir_server.search.keys import Criterion
 from fhir_server.search.registry import SearchParameter
 
 Total = Literal["", "none", "estimate", "accurate"]
+Contained = Literal["false", "true", "both"]
+
+
+# ---- what has to be looked up before the database can be asked (fhir_server/joins) ---------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where references of one parameter are stored: keys that begin with `prefix`, to resources of `target`.
+
+    `canonical` says that they name the target by its URL instead of its id.
+    """
+
+    prefix: str  # "1m8>"
+    target: str
+    canonical: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """Refers by any of these routes to a resource that the query finds: `subject:Patient.name=peter`."""
+
+    routes: tuple[Route, ...]
+    query: Query
+
+
+@dataclass(frozen=True, slots=True)
+class Has:
+    """Is referred to, by any of these routes, by a resource that the query finds: `_has:Observation:patient:code`."""
+
+    routes: tuple[Route, ...]
+    query: Query
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """Is an entry of this List: `_list=42`."""
+
+    id: str
+    types: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class InValueSet:
+    """Has a code of this value set: `code:in=http://…`."""
+
+    parameter: SearchParameter
+    value_set: str
+
+
+@dataclass(frozen=True, slots=True)
+class Subsumed:
+    """Has this code or one below (or above) it in the hierarchy of its code system: `code:below=http://…|…`."""
+
+    parameter: SearchParameter
+    system: str | None
+    code: str
+    above: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PartOf:
+    """Refers to this resource or to one that is part of it (or above: that it is part of): `location:below=42`."""
+
+    routes: tuple[Route, ...]
+    ids: tuple[str, ...]  # "Location/42"
+    above: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """Has any value, or none, for the parameter: `birthdate:missing=true`."""
+
+    resource_type: str
+    code: str
+    missing: bool
+
+
+Lookup = Chain | Has | Listed | InValueSet | Subsumed | PartOf | Presence
+
+
+@dataclass(frozen=True, slots=True)
+class Both:
+    """All of these hold."""
+
+    parts: tuple[Condition, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Either:
+    """Any of these holds."""
+
+    parts: tuple[Condition, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Except:
+    """This does not hold."""
+
+    part: Condition
+
+
+Condition = Criterion | Lookup | Both | Either | Except
+
+
+# ---- the query -----------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """One parameter of the query: the resource is to fit the criterion (or, negated, must not).
+    """One parameter of the query: the resource is to fit the condition (or, negated, must not).
 
     `single` says that a resource has at most one value for it, so that several filters by the same
-    parameter speak of the same value.
+    parameter speak of the same value. `otherwise` is what every resource fits that a negated filter lets through,
+    for an index to find them by.
     """
 
     name: str  # with its modifier: "code:not"
     text: str  # its values in one fixed order
-    criterion: Criterion
+    condition: Condition
     negated: bool = False
     single: bool = False
+    otherwise: Condition | None = None
 
     @property
     def code(self) -> str:
@@ -44,12 +152,13 @@ class Sort:
 class Include:
     """One `_include` or `_revinclude`: the resources of `source` that refer by any of these parameters.
 
-    `target` limits the type referred to; "" is any.
+    `target` limits the type referred to; "" is any. With `iterate` it is applied to what is included, too.
     """
 
     source: str
     parameters: tuple[SearchParameter, ...]
     target: str = ""
+    iterate: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +175,13 @@ class Query:
     elements: tuple[str, ...] = ()
     includes: tuple[Include, ...] = ()
     revincludes: tuple[Include, ...] = ()
+    contained: Contained = "false"
+    contained_type: Literal["container", "contained"] = "container"
+    explain: bool = False
     used: tuple[tuple[str, str], ...] = ()
     ignored: tuple[Issue, ...] = ()
     cursor: str | None = None
+    depth: int = field(default=0, compare=False)  # how many chains deep it stands
 
     @property
     def only_count(self) -> bool:
@@ -79,7 +192,8 @@ class Query:
         """What is searched for, the same text for the same criteria in any order."""
         compartment = "/".join(self.compartment) if self.compartment else ""
         filters = sorted(f"{one.name}={one.text}" for one in self.filters)
-        return "&".join([f"{compartment}>{','.join(self.types)}", *filters])
+        contained = f"~{self.contained}" if self.contained != "false" else ""
+        return "&".join([f"{compartment}>{','.join(self.types)}{contained}", *filters])
 
     def binding(self) -> str:
         """What a page's cursor belongs to: the criteria and the order."""

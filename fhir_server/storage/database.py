@@ -31,13 +31,17 @@ DURABLE = WriteConcern("majority", j=True)
 _WITH_DATE: Document = {"partialFilterExpression": {"s.d": {"$exists": True}}}
 _WITH_NAME: Document = {"partialFilterExpression": {"s.n": {"$exists": True}}}
 # Named so that a message can say which index is missing; docs/decisions/0004 says which serves what.
-INDEXES: dict[str, list[tuple[str, list[tuple[str, int]], Document]]] = {
+INDEXES: dict[str, list[tuple[str, list[tuple[str, int | str]], Document]]] = {
     "resource": [
         ("key_created", [("k", 1), ("t", -1)], {}),
         ("range", [("r.k", 1), ("r.lo", 1), ("r.hi", 1)], {}),
         ("type_updated", [("ty", 1), ("u", -1), ("_id", 1)], {}),
         ("type_date", [("ty", 1), ("s.d", 1), ("_id", 1)], _WITH_DATE),
         ("type_name", [("ty", 1), ("s.n", 1), ("_id", 1)], _WITH_NAME),
+        ("presence", [("f", 1), ("t", -1)], {}),
+        ("word", [("w", 1), ("t", -1)], {"partialFilterExpression": {"w": {"$exists": True}}}),
+        ("place", [("g", "2dsphere")], {}),
+        ("contained", [("c.k", 1), ("t", -1)], {"partialFilterExpression": {"c": {"$exists": True}}}),
     ],
     "version": [
         ("resource_version", [("r", 1), ("v", -1)], {}),
@@ -85,7 +89,7 @@ class Database:
         if "markers" not in set(await self.system.list_collection_names()):
             await self._create(self.system, "markers", {})
 
-    async def _index(self, name: str, index: str, fields: list[tuple[str, int]], options: Document) -> None:
+    async def _index(self, name: str, index: str, fields: list[tuple[str, int | str]], options: Document) -> None:
         """Make the index; one of the same name that an older server defined otherwise is replaced."""
         collection = self.fhir[name]
         try:

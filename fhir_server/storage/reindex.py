@@ -13,14 +13,14 @@ from fhir_server.storage.database import Database
 Document = dict[str, Any]
 BATCH = 500
 MARKER = "reindex"
+INDEX_FIELDS = ("k", "r", "s", "f", "w", "g", "c")  # what extraction writes: fhir_server/search/keys.py
 
 
 class Index(Protocol):
     """What extraction yields for a resource."""
 
-    keys: list[str]
-    ranges: list[Document]
-    sort: Document
+    def document(self) -> Document:
+        """The fields of the stored document."""
 
 
 async def reindex(
@@ -53,15 +53,10 @@ async def reindex(
 def _update(document: Document, extract: Callable[[Document], Index]) -> UpdateOne | None:
     if document.get("d"):
         return None
-    index = extract(json.decode(document["j"]))
-    fresh: Document = {"k": index.keys}
-    if index.ranges:
-        fresh["r"] = index.ranges
-    if index.sort:
-        fresh["s"] = index.sort
-    if all(document.get(name) == fresh.get(name) for name in ("k", "r", "s")):
+    fresh = extract(json.decode(document["j"])).document()
+    if all(document.get(name) == fresh.get(name) for name in INDEX_FIELDS):
         return None
-    stale = {name: "" for name in ("r", "s") if name in document and name not in fresh}
+    stale = {name: "" for name in INDEX_FIELDS if name in document and name not in fresh}
     change: Document = {"$set": fresh, **({"$unset": stale} if stale else {})}
     # Only while it is still the version we read: a later write brings its own keys.
     return UpdateOne({"_id": document["_id"], "v": document["v"]}, change)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+
+from bson.timestamp import Timestamp
+from pymongo.errors import OperationFailure
 
 from fhir_server.access import Principal
 from fhir_server.access.visibility import visible
 from fhir_server.storage.clock import Clock
 from fhir_server.storage.database import Database, in_time
+from fhir_server.storage.erase import erase
+from fhir_server.storage.explain import summary
 from fhir_server.storage.flusher import Flusher
 from fhir_server.storage.history import History
 from fhir_server.storage.reader import PROJECTION, Reader
@@ -17,6 +23,8 @@ from fhir_server.storage.unit_of_work import UnitOfWork
 
 Document = dict[str, Any]
 SortKeys = Sequence[tuple[str, int]]
+Moment = tuple[int, int]  # the database's logical time: seconds, and a counter within the second
+_FORGOTTEN = (239, 246)  # SnapshotTooOld, SnapshotUnavailable
 
 
 class Repository:
@@ -61,14 +69,17 @@ class Repository:
         sort: SortKeys = (),
         limit: int,
         keys: bool = False,
+        contained: bool = False,
     ) -> list[Stored]:
         """Up to `limit` current resources that fit the filter and that the principal may see, in `sort` order.
 
-        `keys` also fetches search keys (for includes). Sort values come along whenever `sort` uses them.
+        `keys` also fetches search keys (for includes), `contained` those of contained resources. Sort values come along whenever `sort` uses them.
         """
         projection: Document = dict(PROJECTION)
         if keys:
             projection["k"] = 1
+        if contained:
+            projection["c"] = 1
         for name, _ in sort:
             if name.startswith("s."):
                 projection[name] = 1
@@ -78,6 +89,104 @@ class Repository:
         with in_time():
             documents = await cursor.limit(limit).max_time_ms(self._milliseconds).to_list()
         return [stored for stored in map(from_document, documents) if not stored.deleted]
+
+    async def find_at(
+        self,
+        principal: Principal,
+        filter: Mapping[str, Any],
+        *,
+        sort: SortKeys,
+        limit: int,
+        keys: bool = False,
+        moment: Moment | None = None,
+    ) -> tuple[list[Stored], Moment | None]:
+        """As `find`, in the order that was true at a moment (None: now, which is answered beside the resources).
+
+        The resources are as they are today: what was deleted since, or may no longer be seen, comes as `deleted`.
+        Where the database no longer knows that moment (after some five minutes), the order is today's and the moment
+        None.
+        """
+        command: Document = {
+            "find": "resource",
+            "filter": _both(filter, visible(principal)),
+            "sort": dict(sort),
+            "projection": {"v": 1, "u": 1, "t": 1, "d": 1, "s": 1},
+            "limit": limit,
+            "batchSize": limit,
+            "singleBatch": True,
+            "maxTimeMS": self._milliseconds,
+            "readConcern": {"level": "snapshot"},
+        }
+        if moment is not None:
+            command["readConcern"]["atClusterTime"] = Timestamp(*moment)
+        try:
+            with in_time():
+                answer = await self._database.fhir.command(command)
+        except OperationFailure as error:
+            if error.code not in _FORGOTTEN:
+                raise
+            return await self.find(principal, filter, sort=sort, limit=limit, keys=keys), None
+        cursor = answer["cursor"]
+        rows = [from_document(document) for document in cursor["firstBatch"] if "d" not in document]
+        today = {} if not rows else await self._today(principal, [row.key for row in rows], keys=keys)
+        found: list[Stored] = []
+        for row in rows:
+            now = today.get(row.key)
+            if now is None:
+                row.deleted = True
+                found.append(row)
+                continue
+            # The place is that of the moment, the content today's.
+            now.sort, now.updated_then, now.created = row.sort, row.updated, row.created
+            found.append(now)
+        at = cursor["atClusterTime"]
+        return found, (at.time, at.inc)
+
+    async def _today(self, principal: Principal, ids: list[str], *, keys: bool) -> dict[str, Stored]:
+        rows = await self.find(principal, {"_id": {"$in": ids}}, limit=len(ids), keys=keys)
+        return {row.key: row for row in rows}
+
+    async def ids(self, principal: Principal, filter: Mapping[str, Any], *, limit: int) -> list[str]:
+        """The "Type/id" of up to `limit` current resources that fit, in no order."""
+        cursor = self._database.resource.find(_both(filter, visible(principal)), {"_id": 1, "d": 1})
+        with in_time():
+            found = await cursor.limit(limit).max_time_ms(self._milliseconds).to_list()
+        return [document["_id"] for document in found if "d" not in document]
+
+    async def keys(self, principal: Principal, filter: Mapping[str, Any], prefixes: Sequence[str]) -> set[str]:
+        """The search keys with one of these prefixes, of all current resources that fit.
+
+        Read off the driver's raw batches: decoding each document would take ten times as long.
+        """
+        beginnings = b"|".join(re.escape(prefix.encode()) for prefix in prefixes)
+        # An array's element is its type, its index, NUL, its length, and then the text up to NUL: no text forges that.
+        pattern = re.compile(rb"\x02\d+\x00.{4}((?:" + beginnings + rb")[^\x00]*)\x00", re.DOTALL)
+        found: set[bytes] = set()
+        wanted = _both(filter, visible(principal))
+        cursor = self._database.resource.find_raw_batches(wanted, {"_id": 0, "k": 1}, max_time_ms=self._milliseconds)
+        with in_time():
+            async for batch in cursor:
+                found.update(pattern.findall(batch))  # type: ignore[call-overload]
+        return {key.decode() for key in found}
+
+    async def presence_sets(self, first: str, last: str) -> list[str]:
+        """The sets of parameters that resources have, from the first up to, not including, the last.
+
+        They say which elements are in use, of nobody in particular; the index jumps from each to the next.
+        """
+        with in_time():
+            found = await self._database.resource.distinct("f", {"f": {"$gte": first, "$lt": last}})
+        return [str(one) for one in found]
+
+    async def explain(self, principal: Principal, filter: Mapping[str, Any], *, sort: SortKeys, limit: int) -> Document:
+        """How the database answers such a find: indexes, stages, keysExamined, documentsExamined, returned, ms."""
+        find: Document = {"find": "resource", "filter": _both(filter, visible(principal)), "limit": limit}
+        if sort:
+            find["sort"] = dict(sort)
+        find["maxTimeMS"] = self._milliseconds
+        with in_time():
+            answer = await self._database.fhir.command({"explain": find, "verbosity": "executionStats"})
+        return summary(answer)
 
     async def count(self, principal: Principal, filter: Mapping[str, Any], *, limit: int | None = None) -> int:
         """How many resources fit, exactly; counting stops at `limit`."""
@@ -98,6 +207,15 @@ class Repository:
         async with await self._database.resource.aggregate(pipeline, maxTimeMS=self._milliseconds) as rows:
             return {row["_id"]: row["n"] async for row in rows}
 
+    async def aggregate(
+        self, principal: Principal, filter: Mapping[str, Any], stages: Sequence[Mapping[str, Any]]
+    ) -> list[Document]:
+        """What these pipeline stages make of the resources that fit the filter and that the principal may see."""
+        pipeline = [{"$match": _both(filter, visible(principal))}, *stages]
+        with in_time():
+            async with await self._database.resource.aggregate(pipeline, maxTimeMS=self._milliseconds) as rows:
+                return await rows.to_list()
+
     # ---- conditionals ------------------------------------------------------------------------------
 
     async def guard(self, id_: str) -> int:
@@ -114,6 +232,11 @@ class Repository:
     async def commit(self, unit: UnitOfWork) -> None:
         """Write everything in the unit, durably, or nothing (raises Lost, Unavailable)."""
         await self.flusher.commit(unit)
+
+    async def erase(self, principal: Principal, type_: str, id_: str) -> int:
+        """Take every version of a resource out for good; answers how many went, 0 when there never was one."""
+        visible(principal)
+        return await erase(self._database, f"{type_}/{id_}")
 
 
 def _both(first: Mapping[str, Any], second: Mapping[str, Any]) -> Document:

@@ -30,6 +30,8 @@ class Stored:
     keys: list[str] | None = None
     sort: dict[str, Any] | None = None
     method: str = ""
+    updated_then: int = 0  # when it was found by an earlier state: the stamp of that
+    contained: list[dict[str, Any]] | None = None
     content: Json | None = None  # set while a write is pending, when no text exists yet
 
     @property
@@ -60,6 +62,7 @@ def from_document(document: Mapping[str, Any]) -> Stored:
         get("k"),
         get("s"),
         get("m", ""),
+        contained=get("c"),
     )
 
 

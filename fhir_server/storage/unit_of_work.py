@@ -40,9 +40,7 @@ class Write:
     resource: Json | None
     base: Stored | None = None
     exact: bool = False
-    keys: list[str] = field(default_factory=list)
-    ranges: list[Json] = field(default_factory=list)
-    sort: Json = field(default_factory=dict)
+    index: Json = field(default_factory=dict)  # what searches find it by: fields of the stored document
 
     version: int = 0
     updated: int = 0
@@ -92,11 +90,7 @@ class Write:
         if self.resource is None:
             document["d"] = True
             return document
-        document["k"] = self.keys
-        if self.ranges:
-            document["r"] = self.ranges
-        if self.sort:
-            document["s"] = self.sort
+        document.update(self.index)
         document["j"] = self.text
         return document
 
@@ -128,8 +122,8 @@ class Write:
             base.updated if base else 0,
             base.created if base else 0,
             deleted=self.resource is None,
-            keys=self.keys,
-            sort=self.sort,
+            keys=self.index.get("k"),
+            sort=self.index.get("s"),
             content=self.resource,
         )
 

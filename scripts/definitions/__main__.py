@@ -19,6 +19,7 @@ from fhir_server.definitions.shapes import Manifest, TypeDefinition
 from scripts.definitions.conformance import compartment, operation, search_parameter
 from scripts.definitions.errata import Errata
 from scripts.definitions.structures import compile_structure
+from scripts.definitions.terminology import code_system, value_set
 from scripts.definitions.valuesets import NotEnumerable, Terminology
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -48,10 +49,15 @@ def compile_all(source: Path) -> dict[str, bytes]:
     parameters = [search_parameter(r) for r in conformance if r["resourceType"] == "SearchParameter"]
     operations = [operation(r) for r in conformance if r["resourceType"] == "OperationDefinition"]
     errata.check_used()
+    terminology = sorted(_resources(source, *TERMINOLOGY), key=lambda r: str(r["url"]))
     encode = msgspec.json.Encoder().encode
     content = {
         "types.json": encode({t.name: t for t in sorted(types, key=lambda t: t.name)}),
-        "codes.json": encode(_required_codes(source, types)),
+        "codes.json": encode(_required_codes(terminology, types)),
+        "code-systems.json": encode(
+            {r["url"]: code_system(r) for r in terminology if r["resourceType"] == "CodeSystem"}
+        ),
+        "value-sets.json": encode({r["url"]: value_set(r) for r in terminology if r["resourceType"] == "ValueSet"}),
         "search-parameters.json": encode(sorted(parameters, key=lambda p: p.url)),
         "compartments.json": encode(dict(sorted(compartments.items()))),
         "operations.json": encode(sorted(operations, key=lambda o: o.url)),
@@ -91,8 +97,8 @@ def _resources(source: Path, *names: str) -> Iterator[Json]:
             yield entry["resource"]
 
 
-def _required_codes(source: Path, types: list[TypeDefinition]) -> dict[str, dict[str, list[str]]]:
-    terminology = Terminology(_resources(source, *TERMINOLOGY))
+def _required_codes(resources: list[Json], types: list[TypeDefinition]) -> dict[str, dict[str, list[str]]]:
+    terminology = Terminology(resources)
     bindings = {e.binding for t in types for e in t.properties if e.binding}
     required = {b.value_set for b in bindings if b.strength == "required"} | {b.maximum for b in bindings if b.maximum}
     result: dict[str, dict[str, list[str]]] = {}

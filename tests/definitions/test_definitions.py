@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import msgspec
 import pytest
 
 from fhir_server import definitions as d
@@ -102,6 +103,32 @@ def test_codes_of_required_bindings() -> None:
     resource_types = d.codes("http://hl7.org/fhir/ValueSet/resource-types")
     assert resource_types is not None
     assert resource_types >= d.RESOURCE_TYPES
+
+
+def test_code_systems_keep_hierarchy_and_properties_without_prose() -> None:
+    text = d.code_system("http://terminology.hl7.org/CodeSystem/v3-ActCode")
+    assert text is not None
+    read = msgspec.json.decode(text)
+    assert (read["resourceType"], read["hierarchyMeaning"], read["content"]) == ("CodeSystem", "is-a", "complete")
+    top = read["concept"][0]
+    assert top["code"] == "_ActAccountCode"
+    assert {"code": "notSelectable", "valueBoolean": True} in top["property"]
+    assert "ACCTRECEIVABLE" in [child["code"] for child in top["concept"]]
+    assert "definition" not in top
+    assert "text" not in read
+    assert d.code_system("http://example.org/none") is None
+
+
+def test_value_sets_keep_their_definition_or_else_their_expansion() -> None:
+    kinds = {}
+    for name in ("observation-status", "yesnodontknow", "inactive"):
+        text = d.value_set(f"http://hl7.org/fhir/ValueSet/{name}")
+        assert text is not None
+        kinds[name] = msgspec.json.decode(text)
+    assert kinds["observation-status"]["compose"] == {"include": [{"system": "http://hl7.org/fhir/observation-status"}]}
+    assert kinds["inactive"]["compose"]["inactive"] is True
+    assert "expansion" not in kinds["yesnodontknow"]
+    assert d.value_set("http://example.org/none") is None
 
 
 def test_search_parameters() -> None:

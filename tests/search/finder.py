@@ -25,7 +25,7 @@ def envelope(resource: Json, *, base: str = BASE, stamp: int = 0) -> Json:
     updated = resource.get("meta", {}).get("lastUpdated", "2020-01-01T00:00:00Z")
     key = f"{resource['resourceType']}/{resource['id']}"
     document = {"_id": key, "ty": resource["resourceType"], "v": 1, "t": stamp, "u": period(updated)[0]}
-    return {**document, "k": index.keys, "r": index.ranges, "s": index.sort}
+    return {**document, **index.document()}
 
 
 def query(search: str, **options: Any) -> Query:

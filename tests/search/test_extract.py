@@ -48,6 +48,9 @@ def test_every_leaf_of_every_parameter_is_found() -> None:
     assert wrong == []
 
 
+UNITS = [("", 176.3), ("||cm", 176.3), ("^m", 1.763)]
+
+
 def test_observation() -> None:
     resource = {
         "resourceType": "Observation",
@@ -80,8 +83,10 @@ def test_observation() -> None:
     assert [(r["k"][3:], r["lo"], r["hi"]) for r in index.ranges] == [
         ("~", 1577836800000000, OPEN_HIGH),
         ("", 176.3, 176.3),
-        ("|http://unitsofmeasure.org|cm", 176.3, 176.3),
         ("||cm", 176.3, 176.3),
+        ("^m", 1.763, 1.763),
+        # the value together with each code
+        *((f"$={code}${unit}", amount, amount) for code in ("8302-2", "x") for unit, amount in UNITS),
     ]
     assert index.sort["d"] == 1577836800000000
 

@@ -28,7 +28,7 @@ ANSWERS = {"resourceType": "QuestionnaireResponse", "id": "q", "questionnaire": 
 
 def row(resource: Json) -> Stored:
     document = envelope(resource)
-    del document["r"]  # not fetched by searches
+    document.pop("r", None)  # not fetched by searches
     return from_document(document)
 
 

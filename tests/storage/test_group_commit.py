@@ -33,7 +33,7 @@ def repository(database: Database) -> Repository:
 
 def write(id_: str, text: str = "x", **more: object) -> Write:
     made = Write("PUT", "Basic", id_, {"resourceType": "Basic", "id": id_, "text": text}, **more)  # type: ignore[arg-type]
-    made.keys = ["b"]
+    made.index = {"k": ["b"]}
     made.prepare()
     return made
 

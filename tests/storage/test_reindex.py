@@ -25,8 +25,7 @@ async def database(mongo_uri: str, database: str) -> AsyncIterator[Database]:
 def document(number: int) -> dict[str, object]:
     resource = {"resourceType": "Patient", "id": f"p{number:04d}", "birthDate": "2000-01-01", "gender": "female"}
     write = Write("PUT", "Patient", resource["id"], resource)
-    index = extract(resource)
-    write.keys, write.ranges, write.sort = index.keys, index.ranges, index.sort
+    write.index = extract(resource).document()
     write.prepare()
     write.seal(lambda previous: previous + 1000, lambda: number)
     return write.envelope()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
-from decimal import Decimal
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Context, Decimal
 from typing import Any
 
 from fhir_server.search.fields import Field
@@ -16,6 +17,8 @@ from fhir_server.search.types.values import Indexer, Settings, Visit, compare, p
 MODIFIERS: frozenset[str] = frozenset()
 
 _NUMBER = re.compile(r"[+-]?\d{1,40}(?P<fraction>\.\d{1,40})?(?P<exponent>[eE][+-]?\d{1,3})?", re.ASCII)
+# More digits than a number searched for can have, and no exceptions: what is too large becomes infinite.
+EXACT = Context(prec=100, traps=[])
 
 
 def to_float(value: Any) -> float:
@@ -26,10 +29,14 @@ def to_float(value: Any) -> float:
         return math.inf if value > 0 else -math.inf
 
 
-def add_range(sink: Sink, draft: Draft, keys: list[str], low: float, high: float) -> None:
-    """Store the range under each of the keys, and its low end for sorting."""
+def add_range(draft: Draft, keys: Iterable[str], low: float, high: float) -> None:
+    """Store the range under each of the keys."""
     for key in keys:
         draft.ranges[(key if low == high else wide(key), low, high)] = None
+
+
+def add_scalar(sink: Sink, draft: Draft, low: float, high: float) -> None:
+    """Sort by the low end, where there is one."""
     if sink.ascending:
         sink.sort(draft, high if math.isinf(low) else low)
 
@@ -39,7 +46,8 @@ def _number(sink: Sink, leaf: Leaf) -> Visit:
 
     def visit(value: Any, draft: Draft) -> None:
         number = to_float(value)
-        add_range(sink, draft, keys, number, number)
+        add_range(draft, keys, number, number)
+        add_scalar(sink, draft, number, number)
 
     return visit
 
@@ -48,19 +56,19 @@ def _range(sink: Sink, leaf: Leaf) -> Visit:
     keys = [sink.number]
 
     def visit(value: Any, draft: Draft) -> None:
-        if ends := range_ends(value):
-            add_range(sink, draft, keys, *ends)
+        low, high = value.get("low", {}).get("value"), value.get("high", {}).get("value")
+        if low is not None or high is not None:
+            low, high = ends(low, high)
+            add_range(draft, keys, low, high)
+            add_scalar(sink, draft, low, high)
 
     return visit
 
 
-def range_ends(value: Any) -> tuple[float, float] | None:
-    """Low and high of a Range; an end that is not given is infinite."""
-    low, high = value.get("low", {}).get("value"), value.get("high", {}).get("value")
-    if low is None and high is None:
-        return None
-    ends = (-math.inf if low is None else to_float(low), math.inf if high is None else to_float(high))
-    return ends if ends[0] <= ends[1] else (ends[1], ends[0])
+def ends(low: Any | None, high: Any | None) -> tuple[float, float]:
+    """Low and high as they are stored; an end that is not given is infinite."""
+    first, last = (-math.inf if low is None else to_float(low), math.inf if high is None else to_float(high))
+    return (first, last) if first <= last else (last, first)
 
 
 INDEXERS: Mapping[str, Indexer] = {
@@ -72,24 +80,43 @@ INDEXERS: Mapping[str, Indexer] = {
 }
 
 
-def searched(text: str) -> tuple[str, float, float, float]:
-    """Comparison, low, high (inclusive) and how far `ap` reaches; raises ValueError.
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """A number searched for: how to compare, and how far the range it stands for reaches to both sides.
 
-    `eq`, `ne` and `ap` take the number as precise as it is written, the others exactly.
+    Of `eq` and `ne` the upper end does not belong to the range.
     """
+
+    comparison: str
+    value: Decimal
+    reach: Decimal
+
+    def bounds(self, key: str, to_float: Callable[[Decimal], float] = to_float) -> tuple[Bounds, ...]:
+        """The ranges stored under the key that it finds; `to_float` converts the ends to the unit stored."""
+        low, high = to_float(EXACT.subtract(self.value, self.reach)), to_float(EXACT.add(self.value, self.reach))
+        if self.comparison in ("eq", "ne"):
+            # A number with more digits than a float still finds itself.
+            high = max(math.nextafter(high, -math.inf), to_float(self.value))
+        return compare(self.comparison, low, high, 0.0, key=key, width=0.0)
+
+
+def searched(text: str) -> Searched:
+    """What `5.4` or `le5.4` asks for; raises ValueError."""
     comparison, rest = prefix(text)
     match = _NUMBER.fullmatch(rest)
     if match is None:
         raise ValueError("not a number")
     value = Decimal(rest)
-    exact = float(value)
-    if math.isinf(exact):
+    if math.isinf(float(value)):
         raise ValueError("out of range")
-    if comparison not in ("eq", "ne"):
-        return comparison, exact, exact, abs(exact) / 10
-    half = _half_of_last_digit(value, match)
-    # The upper end is exclusive: [99.5 ... 100.5)
-    return comparison, float(value - half), math.nextafter(float(value + half), -math.inf), 0.0
+    match comparison:
+        case "eq" | "ne":
+            reach = _half_of_last_digit(value, match)
+        case "ap":
+            reach = abs(value).scaleb(-1, EXACT)
+        case _:
+            reach = Decimal(0)
+    return Searched(comparison, value, reach)
 
 
 def _half_of_last_digit(value: Decimal, match: re.Match[str]) -> Decimal:
@@ -105,10 +132,10 @@ def criterion(field: Field, modifier: str, value: str, settings: Settings) -> Cr
     if modifier:
         raise refuse_modifier(field, modifier)
     try:
-        comparison, low, high, around = searched(value)
+        wanted = searched(value)
     except ValueError:
         raise wrong(field, "is not a number: [prefix]number") from None
     bounds: tuple[Bounds, ...] = ()
     for source in field.sources:
-        bounds += compare(comparison, low, high, around, key=source.number, width=0.0)
+        bounds += wanted.bounds(source.number)
     return Criterion(bounds=bounds)

@@ -8,13 +8,13 @@ from typing import Any
 
 from fhir_server.definitions import RESOURCE_TYPES
 from fhir_server.search.fields import Field, Source
-from fhir_server.search.keys import Criterion, Draft, Sink, fit
+from fhir_server.search.keys import Criterion, Draft, Sink, beginning, fit
 from fhir_server.search.paths import Leaf
 from fhir_server.search.types.token import identifier_keys
 from fhir_server.search.types.values import Indexer, Settings, Visit, refuse_modifier, split, unescape, wrong
 
 # Besides these, any resource type: subject:Patient=1.
-MODIFIERS = frozenset({"identifier", *RESOURCE_TYPES})
+MODIFIERS = frozenset({"identifier", "below", "above", *RESOURCE_TYPES})
 
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}", re.ASCII)
 
@@ -39,7 +39,7 @@ def _type_of(reference: str) -> str:
 
 
 def _reference(sink: Sink, leaf: Leaf) -> Visit:
-    number, target = sink.number, leaf.target
+    number, target, ascending = sink.number, leaf.target, sink.ascending
 
     def visit(value: Any, draft: Draft) -> None:
         text, keys = value.get("reference"), draft.keys
@@ -53,6 +53,8 @@ def _reference(sink: Sink, leaf: Leaf) -> Visit:
                 keys[f"{number}>{here[0]}"] = None
                 if here[1]:
                     keys[f"{number}>{here[0]}/_history/{here[1]}"] = None
+            if ascending:
+                sink.sort(draft, (here[0] if here else text)[:64])
         if identifier := value.get("identifier"):
             identifier_keys(f"{number}@=", f"{number}@", identifier, keys)
 
@@ -66,6 +68,8 @@ def _canonical(sink: Sink, leaf: Leaf) -> Visit:
     def visit(value: Any, draft: Draft) -> None:
         here = local(value, draft.base)
         draft.keys[f"{number}>{here[0] if here else value}"] = None
+        if sink.ascending:
+            sink.sort(draft, value[:64])
         if "|" in value:
             draft.keys[f"{number}>{value.partition('|')[0]}"] = None
 
@@ -97,6 +101,8 @@ def criterion(field: Field, modifier: str, value: str, settings: Settings) -> Cr
     if modifier == "identifier":
         return _by_identifier(field, value)
     text = unescape(value)
+    if modifier in ("below", "above"):
+        return _by_version(field, modifier, text)
     found: list[str] = []
     for source in field.sources:
         found += [fit(f"{source.number}>{target}") for target in _targets(field, source, modifier, text, settings)]
@@ -108,12 +114,12 @@ def _targets(field: Field, source: Source, modifier: str, text: str, settings: S
     if here is not None:
         key, version = here
         type_ = key.partition("/")[0]
-        if type_ not in ((modifier,) if modifier else _possible(field, source)):
+        if type_ not in ((modifier,) if modifier else possible(field, source)):
             # Not an error of form: nothing can refer to that through this parameter.
             return []
         return [f"{key}/_history/{version}" if version else key]
     if _ID.fullmatch(text):
-        return [f"{type_}/{text}" for type_ in ((modifier,) if modifier else _possible(field, source))]
+        return [f"{type_}/{text}" for type_ in ((modifier,) if modifier else possible(field, source))]
     if ":" not in text:
         raise wrong(field, "is not a reference: id, Type/id or an absolute URL")
     if modifier and _type_of(text) not in ("", modifier):
@@ -121,10 +127,29 @@ def _targets(field: Field, source: Source, modifier: str, text: str, settings: S
     return [text]
 
 
-def _possible(field: Field, source: Source) -> tuple[str, ...]:
+def possible(field: Field, source: Source) -> tuple[str, ...]:
     if source.target:
         return (source.target,)
     return field.parameter.targets or tuple(sorted(RESOURCE_TYPES))
+
+
+def _by_version(field: Field, modifier: str, text: str) -> Criterion:
+    """`questionnaire:below=http://a/q|1` finds versions 1, 1.0 and 1.2 of it; above, those that 1 is part of.
+
+    https://hl7.org/fhir/R4/references.html#canonical
+    """
+    url, bar, version = text.partition("|")
+    if not field.types & {"canonical", "uri"}:
+        raise refuse_modifier(field, modifier)
+    if not bar or not version:
+        raise wrong(field, f"is a canonical URL with its version, url|version, for :{modifier}")
+    numbers = [source.number for source in field.sources]
+    if modifier == "below":
+        between = tuple(beginning(f"{number}>{text}.") for number in numbers)
+        return Criterion(keys=tuple(fit(f"{number}>{text}") for number in numbers), between=between)
+    parts = version.split(".")
+    wider = [".".join(parts[:length]) for length in range(1, len(parts) + 1)]
+    return Criterion(keys=tuple(fit(f"{number}>{url}|{one}") for number in numbers for one in wider))
 
 
 def _by_identifier(field: Field, value: str) -> Criterion:

@@ -1,0 +1,103 @@
+"""A query with look-ups becomes one that `search.compile` understands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from fhir_server.access import Principal
+from fhir_server.joins import references, terms
+from fhir_server.joins.references import Seeker, Step
+from fhir_server.search.keys import Criterion
+from fhir_server.search.presence import chosen, limits
+from fhir_server.search.query import (
+    Both,
+    Chain,
+    Condition,
+    Either,
+    Except,
+    Filter,
+    Has,
+    InValueSet,
+    Listed,
+    PartOf,
+    Presence,
+    Query,
+    Subsumed,
+)
+from fhir_server.storage.repository import Repository
+
+MAX_SETS = 2000  # different sets of parameters of one type, of which an index is still told each
+
+
+@dataclass(slots=True)
+class Joins:
+    """The look-ups of one request; `steps` are those made."""
+
+    repository: Repository
+    principal: Principal
+    base_url: str
+    # A Bundle's pending writes may have sets that the database does not know yet.
+    presence: bool = True
+    steps: list[Step] = field(default_factory=list)
+
+    async def resolve(self, query: Query) -> Query:
+        """The query with every look-up replaced by what it found; itself when there are none."""
+        filters = [await self._filter(one, own=query.contained == "false") for one in query.filters]
+        return replace(query, filters=tuple(filters))
+
+    async def _filter(self, one: Filter, *, own: bool) -> Filter:
+        if isinstance(one.condition, Criterion) and one.otherwise is None:
+            return one
+        condition = await self._condition(one.condition, own=own)
+        otherwise = None
+        if one.otherwise is not None and own and self.presence:
+            otherwise = await self._condition(one.otherwise, own=own)
+            if _has_presence(otherwise):
+                otherwise = None
+        return replace(one, condition=condition, otherwise=otherwise)
+
+    async def _condition(self, wanted: Condition, *, own: bool) -> Condition:
+        match wanted:
+            case Criterion():
+                return wanted
+            case Both(parts):
+                return Both(tuple([await self._condition(part, own=own) for part in parts]))
+            case Either(parts):
+                return Either(tuple([await self._condition(part, own=own) for part in parts]))
+            case Except(part):
+                return Except(await self._condition(part, own=own))
+            case Presence():
+                return await self._presence(wanted) if own and self.presence else wanted
+            case Chain():
+                return await references.chain(self._seeker(), wanted, await self.resolve(wanted.query))
+            case Has():
+                return await references.has(self._seeker(), wanted, await self.resolve(wanted.query))
+            case Listed():
+                return await references.listed(self._seeker(), wanted)
+            case PartOf():
+                return await references.part_of(self._seeker(), wanted)
+            case InValueSet():
+                return await terms.in_value_set(self._seeker(), wanted)
+            case Subsumed():
+                return await terms.subsumed(self._seeker(), wanted)
+
+    def _seeker(self) -> Seeker:
+        return Seeker(self.repository, self.principal, self.base_url, self.steps)
+
+    async def _presence(self, wanted: Presence) -> Condition:
+        sets = await self.repository.presence_sets(*limits(wanted.resource_type))
+        if len(sets) > MAX_SETS:
+            return wanted
+        found = chosen(wanted.resource_type, wanted.code, wanted.missing, sets)
+        return Criterion(sets=found)
+
+
+def _has_presence(condition: Condition) -> bool:
+    if isinstance(condition, Either | Both):
+        return any(_has_presence(part) for part in condition.parts)
+    return isinstance(condition, Presence)
+
+
+async def resolved(query: Query, repository: Repository, principal: Principal, base_url: str) -> Query:
+    """The query with its look-ups done."""
+    return await Joins(repository, principal, base_url).resolve(query)

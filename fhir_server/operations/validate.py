@@ -1,0 +1,92 @@
+"""https://hl7.org/fhir/R4/resource-operation-validate.html"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fhir_server import api, json
+from fhir_server.context import Context, FhirRequest, FhirResponse
+from fhir_server.interactions.urls import UNALTERABLE
+from fhir_server.operations.input import published, read
+from fhir_server.outcomes import Invalid, Issue, NotFound, NotSupported, ValueWrong, operation_outcome
+from fhir_server.registry import operation
+from fhir_server.storage.stored import Stored
+from fhir_server.validation import validate as problems
+
+Json = dict[str, Any]
+
+_MODES = (None, "create", "update", "delete")
+
+
+@operation("validate", types=("*",), instances=("*",))
+async def validate(ctx: Context, request: FhirRequest) -> FhirResponse:
+    """Whether a resource is valid, and would be accepted as a create, an update or a delete.
+
+    On an instance without a resource, the one that is stored.
+    """
+    given = read(request, published("validate", request.type))
+    mode, resource = given.one("mode"), given.one("resource")
+    if given.one("profile") is not None:
+        raise NotSupported("Parameter 'profile' is not supported yet: resources are checked against R4 itself.")
+    if mode not in _MODES:
+        raise ValueWrong("Parameter 'mode' is create, update or delete.")
+    if mode in ("update", "delete") and request.id is None:
+        raise Invalid(f"Mode {mode} is for one resource: {request.type}/[id]/$validate.")
+    stored = await _stored(ctx, request)
+    if mode == "delete":
+        if stored is None:
+            raise NotFound(f"There is no {request.type} with this id.")
+        return _answer([*_allowed(request, "delete"), *_version(request, stored)])
+    if resource is None:
+        if stored is None or mode is not None:
+            raise Invalid("The resource to validate is missing.", code="required")
+        resource = stored.resource()
+    issues = problems(resource, expect_type=request.type)
+    if not issues:
+        issues = _acceptable(ctx, request, resource, mode, stored)
+    return _answer(issues)
+
+
+async def _stored(ctx: Context, request: FhirRequest) -> Stored | None:
+    if request.id is None:
+        return None
+    stored = await api.current(ctx, *request.instance())
+    return None if stored is None or stored.deleted else stored
+
+
+def _acceptable(
+    ctx: Context, request: FhirRequest, resource: Json, mode: str | None, stored: Stored | None
+) -> list[Issue]:
+    """What the server would say to a valid resource."""
+    issues: list[Issue] = []
+    if api.is_subset(resource):
+        text = "A resource tagged SUBSETTED is a part and cannot be stored."
+        issues.append(Issue("invalid", text, (f"{request.type}.meta.tag",)))
+    if len(json.encode(resource)) > ctx.settings.max_resource_bytes:
+        text = f"A resource may not exceed {ctx.settings.max_resource_bytes} bytes."
+        issues.append(Issue("too-long", text, (str(request.type),)))
+    if mode == "update":
+        issues += _allowed(request, "update")
+        issues += _version(request, stored)
+        if resource.get("id", request.id) != request.id:
+            text = "The id of the resource is not the id of the URL."
+            issues.append(Issue("invalid", text, (f"{request.type}.id",)))
+    return issues
+
+
+def _allowed(request: FhirRequest, interaction: str) -> list[Issue]:
+    if interaction in UNALTERABLE.get(request.type or "", ()):
+        return [Issue("not-supported", f"{request.type} accepts neither update nor delete.")]
+    return []
+
+
+def _version(request: FhirRequest, stored: Stored | None) -> list[Issue]:
+    """If-Match, as the interaction would take it."""
+    version = stored.version if stored is not None else None
+    if request.if_match in (None, "*") or api.parse_etag(request.if_match or "") == version:
+        return []
+    return [Issue("conflict", "If-Match does not name the current version.")]
+
+
+def _answer(issues: list[Issue]) -> FhirResponse:
+    return FhirResponse(resource=operation_outcome(issues))

@@ -1,0 +1,113 @@
+"""Changes show at once, and no value set may cost more than the server allows."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+
+from fhir_server.access.principal import SYSTEM, Principal
+from fhir_server.main import Server
+from fhir_server.outcomes import FhirError, Forbidden
+from fhir_server.storage.stored import Stored
+from fhir_server.terminology import below, codes_in, valueset
+from fhir_server.terminology.cache import Cache
+from fhir_server.terminology.effort import Effort
+from tests.terminology.storing import BASE, code_system, delete, put, value_set
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+VS, CS = "http://example.org/vs/", "http://example.org/cs/"
+
+
+async def codes(parts: Server, id_: str) -> set[str]:
+    return {code for _, code in await codes_in(parts.repository, SYSTEM, BASE, VS + id_)}
+
+
+async def refusal(parts: Server, id_: str) -> FhirError:
+    with pytest.raises(FhirError) as caught:
+        await codes(parts, id_)
+    return caught.value
+
+
+async def test_a_change_shows_at_once(parts: Server) -> None:
+    await put(parts, code_system("changing", "a"))
+    await put(parts, value_set("changing", {"system": CS + "changing"}))
+    assert await codes(parts, "changing") == {"a"}
+    await put(parts, code_system("changing", "a", {"code": "b", "concept": [{"code": "c"}]}))
+    assert await codes(parts, "changing") == {"a", "b", "c"}
+    found = await below(parts.repository, SYSTEM, BASE, CS + "changing", "b")
+    assert found == {(CS + "changing", "b"), (CS + "changing", "c")}
+    await put(parts, value_set("changing", {"system": CS + "changing", "concept": [{"code": "b"}]}))
+    assert await codes(parts, "changing") == {"b"}
+    await delete(parts, "ValueSet/changing")
+    assert (await refusal(parts, "changing")).code == "not-found"
+    await put(parts, value_set("changing", {"system": CS + "changing"}))
+    assert await codes(parts, "changing") == {"a", "b", "c"}
+
+
+async def test_a_deleted_code_system_gives_way_to_the_published_one(parts: Server) -> None:
+    url = "http://hl7.org/fhir/goal-status"
+    await put(parts, code_system("goals", "ours", url=url))
+    await put(parts, value_set("goals", {"system": url}))
+    assert await codes(parts, "goals") == {"ours"}
+    await delete(parts, "CodeSystem/goals")
+    assert "on-hold" in await codes(parts, "goals")
+
+
+async def test_what_the_caller_may_not_see_is_not_evaluated(parts: Server) -> None:
+    await put(parts, value_set("seen", {"system": CS + "any", "concept": [{"code": "a"}]}))
+    assert await codes(parts, "seen") == {"a"}
+    for reference in (VS + "seen", "ValueSet/seen"):
+        with pytest.raises(Forbidden):
+            await codes_in(parts.repository, Principal("stranger"), BASE, reference)
+
+
+async def test_too_many_codes(parts: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    await put(parts, code_system("many", *(f"c{n}" for n in range(20))))
+    await put(parts, value_set("many", {"system": CS + "many"}))
+    assert len(await codes(parts, "many")) == 20
+    monkeypatch.setattr(valueset, "MAX_CODES", 19)
+    assert (await refusal(parts, "many")).code == "too-costly"
+
+
+async def test_too_much_work(parts: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    await put(parts, code_system("work", *(f"c{n}" for n in range(20))))
+    await put(parts, value_set("work", *[{"system": CS + "work"}] * 50))
+    assert len(await codes(parts, "work")) == 20
+    monkeypatch.setattr(valueset, "Effort", partial(Effort, 900))
+    assert (await refusal(parts, "work")).code == "too-costly"
+
+
+async def test_imports_that_go_too_deep(parts: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(valueset, "MAX_DEPTH", 5)
+    await put(parts, value_set("deep0", {"system": CS + "any", "concept": [{"code": "a"}]}))
+    for n in range(1, 8):
+        await put(parts, value_set(f"deep{n}", {"valueSet": [f"{VS}deep{n - 1}"]}))
+    assert await codes(parts, "deep5") == {"a"}
+    assert (await refusal(parts, "deep7")).code == "too-costly"
+
+
+async def test_a_nesting_as_deep_as_json_may_be(parts: Server) -> None:
+    concept = {"code": "c0"}
+    for n in range(1, 40):
+        concept = {"code": f"c{n}", "concept": [concept]}  # type: ignore[dict-item]
+    await put(parts, code_system("nested", concept))
+    assert len(await below(parts.repository, SYSTEM, BASE, CS + "nested", "c39")) == 40
+
+
+async def test_the_longest_unused_goes_first() -> None:
+    read: list[str] = []
+
+    def parse(text: str) -> str:
+        read.append(text)
+        return text.upper()
+
+    cache = Cache(capacity=6)
+    one, two, three = (Stored("CodeSystem", str(n), 1, 1, text=text) for n, text in enumerate(["aaa", "bbb", "ccc"]))
+    assert [cache.parsed(stored, parse) for stored in (one, two, one, three, one, two)] == [
+        *("AAA", "BBB", "AAA", "CCC", "AAA", "BBB")
+    ]
+    assert read == ["aaa", "bbb", "ccc", "bbb"]
+    newer = Stored("CodeSystem", "1", 2, 2, text="new")
+    assert cache.parsed(newer, parse) == "NEW"
+    assert cache.parsed(Stored("CodeSystem", "9", 1, 1, text="longer than all"), parse) == "LONGER THAN ALL"
