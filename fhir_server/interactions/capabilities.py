@@ -222,8 +222,10 @@ def _operation(operation: Operation, type_: str = "Resource") -> Json:
 @cache
 def _published(name: str, type_: str) -> str:
     """The canonical of the R4 definition: $everything, say, has one for each type."""
-    named = {resource: o.url for o in operations() if o.code == name for resource in o.resource or ("Resource",)}
-    return named.get(type_) or named.get("Resource") or f"{_BASE}/OperationDefinition/{name}"
+    published = [o for o in operations() if o.code == name]
+    named = {resource: o.url for o in published for resource in o.resource or ("Resource",)}
+    of_system = next((o.url for o in published if o.system), None) if type_ == "Resource" else None
+    return named.get(type_) or named.get("Resource") or of_system or f"{_BASE}/OperationDefinition/{name}"
 
 
 def _some(name: str, values: list[Any]) -> Json:

@@ -19,7 +19,8 @@ async def convert(ctx: Context, request: FhirRequest) -> FhirResponse:
     It is neither stored nor checked further than the other format needs.
     """
     resource = _input(request.body)
-    if resource.get("resourceType") not in RESOURCE_TYPES:
+    name = resource.get("resourceType")
+    if not isinstance(name, str) or name not in RESOURCE_TYPES:
         raise Invalid("The body has no resourceType of FHIR R4.", expression=["resourceType"])
     return FhirResponse(resource=resource)
 

@@ -96,9 +96,9 @@ def _heading(outline: _Outline, status: int, base_url: str) -> str:
     elif isinstance(outline.id, str):
         instance = f"{base}/{type_}/{escape(outline.id)}"
         title = f'<a href="{base}/{type_}">{type_}</a><span class="slash">/</span>{escape(outline.id)}'
-        links = [(f"{instance}/_history", "History"), (f"{instance}?_format=json", "JSON")]
+        links = [(f"{instance}/_history", "History"), *_formats(f"{instance}?")]
     else:
-        links = [("?_format=json", "JSON")]
+        links = _formats("?")
     shown = "".join(f'<a class="button" href="{href}">{label}</a>' for href, label in links)
     return (
         f'<div class="resource-head"><h1>{title}</h1>'
@@ -125,5 +125,10 @@ def _bundle_links(outline: _Outline, base_url: str) -> list[tuple[str, str]]:
     links = [(escape(found[relation]), label) for relation, label in labels.items() if relation in found]
     if own := found.get("self"):
         joint = "&" if "?" in own else "?"
-        links.append((escape(f"{own}{joint}_format=json"), "JSON"))
+        links += _formats(escape(own + joint))
     return links
+
+
+def _formats(url: str) -> list[tuple[str, str]]:
+    """The same in the formats for programs; `url` is escaped and ends where a parameter may follow."""
+    return [(f"{url}_format=json", "JSON"), (f"{url}_format=xml", "XML")]

@@ -176,7 +176,7 @@ _PARAMETERS: Json = {
         for p in (
             _parameter("id", "path", "Logical id", **_ID),
             _parameter("version", "path", "Version id", **_ID),
-            _parameter("_format", "query", "json or html; goes before the Accept header"),
+            _parameter("_format", "query", "json, xml or html; goes before the Accept header"),
             _parameter("_pretty", "query", "Indented JSON", enum=["true", "false"]),
             _parameter("_summary", "query", "Only a part of each resource", **_SUMMARIES),
             _parameter("_elements", "query", "Comma list of elements to return"),
@@ -203,7 +203,7 @@ def _content(schema: str, *media: str) -> Json:
     return {name: {"schema": {"$ref": f"#/components/schemas/{schema}"}} for name in media}
 
 
-_FHIR = "application/fhir+json"
+_FHIR = ("application/fhir+json", "application/fhir+xml")
 _COMPONENTS: Json = {
     "schemas": {
         "Resource": {
@@ -215,14 +215,14 @@ _COMPONENTS: Json = {
         "JsonPatch": {"type": "array", "items": {"type": "object", "required": ["op", "path"]}},
     },
     "requestBodies": {
-        "Resource": {"content": _content("Resource", _FHIR)},
+        "Resource": {"content": _content("Resource", *_FHIR)},
         "Form": {"content": _content("Form", "application/x-www-form-urlencoded")},
-        "Patch": {"content": {**_content("JsonPatch", "application/json-patch+json"), **_content("Resource", _FHIR)}},
+        "Patch": {"content": {**_content("JsonPatch", "application/json-patch+json"), **_content("Resource", *_FHIR)}},
     },
     "responses": {
-        "Resource": {"description": "A resource or Bundle", "content": _content("Resource", _FHIR)},
-        "Created": {"description": "Created; Location has the version", "content": _content("Resource", _FHIR)},
+        "Resource": {"description": "A resource or Bundle", "content": _content("Resource", *_FHIR)},
+        "Created": {"description": "Created; Location has the version", "content": _content("Resource", *_FHIR)},
         "Deleted": {"description": "Deleted"},
-        "Failure": {"description": "An OperationOutcome", "content": _content("Resource", _FHIR)},
+        "Failure": {"description": "An OperationOutcome", "content": _content("Resource", *_FHIR)},
     },
 }

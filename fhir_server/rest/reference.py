@@ -133,7 +133,7 @@ _CONVENTIONS = (
             ("_include, _revinclude", "Bring along what is referenced, or what refers here"),
             ("_summary, _elements", "Only a part of each resource"),
             ("_total=accurate", "Count every match"),
-            ("_format, _pretty", "json or html; indented"),
+            ("_format, _pretty", "json, xml or html; indented"),
             ("If-Match", "Change only this version; 412 otherwise"),
             ("If-None-Exist", "Create only when a search finds nothing"),
             ("Prefer", "return=minimal, representation or OperationOutcome; handling=lenient"),

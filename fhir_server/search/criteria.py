@@ -27,12 +27,15 @@ from fhir_server.search.scope import Scope, Unknown, listed
 from fhir_server.search.types import composite, reference, search_type, special, token
 from fhir_server.search.types.values import refuse_modifier, unescape
 
+_OPERATORS = ("equals", "ends")
 _HIERARCHIES = ("partof", "part-of", "parent")
 
 
 def ordinary(scope: Scope, name: str, value: str) -> Filter:
     """The filter of `code:modifier=value,value`; raises Unknown for a parameter that one of the types lacks."""
     code, _, modifier = name.partition(":")
+    if modifier in _OPERATORS and not scope.filtering:
+        raise NotSupported(f"Modifier ':{modifier}' is not supported for search parameter '{code[:64]}'.")
     values = listed(code, value)
     text = ",".join(sorted(set(values)))
     alone = len(scope.types) == 1

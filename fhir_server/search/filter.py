@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from fhir_server.outcomes import NotSupported
 from fhir_server.search.chain import Read
 from fhir_server.search.criteria import either
@@ -33,7 +35,7 @@ def _condition(scope: Scope, resource_type: str, expression: Expression, read: R
 
 
 def _comparison(scope: Scope, resource_type: str, comparison: Comparison, read: Read) -> Condition:
-    inner = scope.inside((resource_type,))
+    inner = replace(scope.inside((resource_type,)), filtering=True)
     parts: list[Condition] = []
     for one in as_parameters(comparison, resource_type):
         found = read(inner, one.name, one.value)

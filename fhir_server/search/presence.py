@@ -28,22 +28,16 @@ class Writer:
 
     def write(self, draft: Draft) -> str:
         """The type's number, the bits in base 16, and the numbers of custom parameters behind dots."""
-        mask, custom = 0, set()
-        bit_of = self.bits.get
-        for key in draft.keys:
-            number = key[:NUMBER_WIDTH]
-            bit = bit_of(number)
+        mask, custom = 0, []
+        bits = self.bits
+        numbers = {key[:NUMBER_WIDTH] for key in draft.keys}
+        numbers.update([one[0][:NUMBER_WIDTH] for one in draft.ranges])
+        for number in numbers:
+            bit = bits.get(number)
             if bit is not None:
                 mask |= bit
             elif _is_custom(number):
-                custom.add(number)
-        for key, _, _ in draft.ranges:
-            number = key[:NUMBER_WIDTH]
-            bit = bit_of(number)
-            if bit is not None:
-                mask |= bit
-            elif _is_custom(number):
-                custom.add(number)
+                custom.append(number)
         for bit, prefix in self.limited:
             if any(key.startswith(prefix) for key in draft.keys):
                 mask |= bit

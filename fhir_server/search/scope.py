@@ -18,6 +18,7 @@ class Scope:
     types: tuple[str, ...]
     settings: Settings
     depth: int = 0
+    filtering: bool = False  # inside _filter, which has operators of its own
 
     def inside(self, types: tuple[str, ...]) -> Scope:
         """The scope one step further along a chain; Invalid (400) when that is too deep."""

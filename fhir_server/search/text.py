@@ -15,15 +15,15 @@ from fhir_server.search.scope import Scope
 from fhir_server.search.text_expression import And, Expression, Not, Or, Prefix, Word, content, narrative, parse, words
 
 NARRATIVE, CONTENT = '"', "'"
-MAX_WORDS = 5000  # of one resource; what a longer text says at its end is not found
+MAX_WORDS = 5000  # of one resource; a longer text is not found by all of its words
 
 
 def text_words(number: str, resource: dict[str, Any]) -> list[str]:
     """The index words of a resource of the type with this number."""
-    told = words(narrative(resource)) if "text" in resource else set()
+    told = words(narrative(resource)) if "text" in resource else frozenset[str]()
     every = told.union(*map(words, content(resource)))
     if len(every) > MAX_WORDS:
-        every = set(sorted(every)[:MAX_WORDS])
+        every = frozenset(sorted(every)[:MAX_WORDS])
         told &= every
     return [f"{number}{NARRATIVE}{word}" for word in told] + [f"{number}{CONTENT}{word}" for word in every]
 

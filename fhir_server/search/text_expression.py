@@ -70,15 +70,15 @@ _BETWEEN = re.compile(
 )
 
 
-def words(text: str) -> set[str]:
+def words(text: str) -> frozenset[str]:
     """The index words of a text: without case, accents and punctuation; no word is too common or too short."""
-    return set(_short(text) if len(text) <= _SHORT else _words(text))
+    return _short(text) if len(text) <= _SHORT else frozenset(_words(text))
 
 
 @lru_cache(8192)
-def _short(text: str) -> tuple[str, ...]:
+def _short(text: str) -> frozenset[str]:
     """Names of codes and units come again and again."""
-    return tuple(_words(text))
+    return frozenset(_words(text))
 
 
 def _words(text: str) -> Iterator[str]:

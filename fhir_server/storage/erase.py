@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import random
-from typing import Any
 
 from pymongo.asynchronous.client_session import AsyncClientSession
-from pymongo.errors import PyMongoError
 from pymongo.read_concern import ReadConcern
 
 from fhir_server.outcomes import Unavailable
 from fhir_server.storage.database import DURABLE, Database
 
-ATTEMPTS = 100
+PATIENCE = 30.0  # seconds to go on trying while others write the resource, or the database is away
 _SNAPSHOT = ReadConcern("snapshot")
 
 
@@ -22,23 +19,17 @@ async def erase(database: Database, key: str) -> int:
 
     A write of the same resource is either committed before, and erased, or finds nothing here and makes version 1
     anew: both change the one document of `resource`, so the database lets only one of them through at a time.
-    Guards name no resources (docs/decisions/0008), so there are none to remove.
+    Guards name no resources (docs/decisions/0008), so there are none to remove. Raises Unavailable (503).
     """
-    for attempt in range(ATTEMPTS):
-        async with database.client.start_session() as session:
-            try:
-                async with await session.start_transaction(read_concern=_SNAPSHOT, write_concern=DURABLE):
-                    count = await _take_out(database, session, key)
-                return count
-            except PyMongoError as error:
-                if not error.has_error_label("TransientTransactionError"):
-                    raise
-        await asyncio.sleep(random.uniform(0, min(0.002 * (attempt + 1), 0.05)))
-    raise Unavailable("The resource is written too often.", headers={"Retry-After": "1"})
 
+    async def take_out(session: AsyncClientSession) -> int:
+        # The current state first: whoever writes the resource meanwhile meets us there.
+        current = await database.resource.delete_one({"_id": key}, session=session)
+        versions = await database.version.delete_many({"r": key}, session=session)
+        return max(versions.deleted_count, current.deleted_count)
 
-async def _take_out(database: Database, session: AsyncClientSession, key: str) -> int:
-    """The current state first: whoever writes the resource meanwhile meets us there."""
-    found: Any = await database.resource.delete_one({"_id": key}, session=session)
-    versions = await database.version.delete_many({"r": key}, session=session)
-    return int(max(versions.deleted_count, found.deleted_count))
+    try:
+        async with asyncio.timeout(PATIENCE), database.client.start_session() as session:
+            return await session.with_transaction(take_out, read_concern=_SNAPSHOT, write_concern=DURABLE)
+    except TimeoutError:
+        raise Unavailable("The resource could not be erased now; look, and try again.") from None

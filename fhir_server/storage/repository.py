@@ -73,7 +73,8 @@ class Repository:
     ) -> list[Stored]:
         """Up to `limit` current resources that fit the filter and that the principal may see, in `sort` order.
 
-        `keys` also fetches search keys (for includes), `contained` those of contained resources. Sort values come along whenever `sort` uses them.
+        `keys` also fetches search keys (for includes), `contained` those of contained resources. Sort values come
+        along whenever `sort` uses them.
         """
         projection: Document = dict(PROJECTION)
         if keys:

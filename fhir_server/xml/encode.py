@@ -31,7 +31,7 @@ def encode(resource: Json, *, pretty: bool = False) -> bytes:
     except _Misfit as misfit:
         path = "".join(reversed(misfit.steps)).removeprefix(".")
         raise Unprocessable(misfit.rule, expression=[path] if path else (), code="structure") from None
-    return (_DECLARATION + "".join(writer.parts)).encode()
+    return (_DECLARATION + "".join(writer.parts) + "\n" * pretty).encode()
 
 
 class _Misfit(Exception):

@@ -13,6 +13,7 @@ from fhir_server.access.principal import SYSTEM
 from fhir_server.joins import Joins
 from fhir_server.outcomes import FhirError
 from fhir_server.search.compile import compile, count_filter
+from fhir_server.search.query import Query
 from fhir_server.search.types.date import period
 from fhir_server.storage.clock import Clock
 from fhir_server.storage.database import Database
@@ -63,12 +64,11 @@ class Finder:
             options["now"] = period(case["now"])[0]
         if "compartment" in case:
             options["compartment"] = tuple(case["compartment"].split("/"))
-        try:
-            asked = await Joins(self.repository, SYSTEM, base).resolve(query(case["search"], **options))
-        except FhirError as error:
-            assert error.status in (400, 404)
-            assert "error" in case, error
-            assert case["error"] in str(error)
+        asked = await self._asked(case["search"], options)
+        if isinstance(asked, FhirError):
+            assert asked.status == 400
+            assert "error" in case, asked
+            assert case["error"] in str(asked)
             return
         assert "error" not in case, "was not refused"
         find = compile(asked)
@@ -77,6 +77,12 @@ class Finder:
         assert await self.repository.count(SYSTEM, count_filter(asked)) == len(rows)
         places, _ = await self.repository.find_at(SYSTEM, find.filter, sort=list(find.sort), limit=100)
         assert [row.key for row in places] == [row.key for row in rows]
+
+    async def _asked(self, search: str, options: Json) -> Query | FhirError:
+        try:
+            return await Joins(self.repository, SYSTEM, options["base_url"]).resolve(query(search, **options))
+        except FhirError as refusal:
+            return refusal
 
 
 def _text(resource: Json) -> str:

@@ -6,9 +6,18 @@ import asyncio
 from typing import Any
 
 import httpx
+import pytest
 from pymongo import MongoClient
+from pymongo.asynchronous.collection import AsyncCollection
 
+from fhir_server import api
+from fhir_server.access import Principal
 from fhir_server.config import Settings
+from fhir_server.context import FhirRequest
+from fhir_server.main import running
+from fhir_server.outcomes import FhirError
+from fhir_server.storage.flusher import Flusher
+from fhir_server.storage.unit_of_work import Write
 
 ROUNDS = 60
 WRITERS = 6
@@ -53,3 +62,67 @@ def left(settings: Settings) -> tuple[Any, list[int]]:
         versions = sorted(one["v"] for one in fhir["version"].find({"r": "Basic/contested"}))
     assert versions == list(range(1, (current["v"] if current else 0) + 1))
     return current, versions
+
+
+async def test_a_write_in_the_midst_of_an_erasure(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A write that comes between the two deletions waits for both, and is version 1 of a new resource."""
+    async with running(settings) as server:
+        ctx = server.context()
+        for text in ("one", "two"):
+            base = await ctx.repository.read(ctx.principal, "Basic", "contested")
+            await api.write(ctx, Write("PUT", "Basic", "contested", basic(text), base))
+        base = await ctx.repository.read(ctx.principal, "Basic", "contested")
+        late = Write("PUT", "Basic", "contested", basic("late"), base)
+        tried = asyncio.Event()
+        tasks: list[asyncio.Task[None]] = []
+        attempt, delete_one = Flusher._attempt, AsyncCollection.delete_one
+
+        async def attempting(self: Flusher, units: Any) -> None:
+            try:
+                await attempt(self, units)
+            finally:
+                tried.set()
+
+        async def deleting(self: Any, *arguments: Any, **options: Any) -> Any:
+            deleted = await delete_one(self, *arguments, **options)
+            tasks.append(asyncio.create_task(api.write(ctx, late)))
+            await tried.wait()
+            return deleted
+
+        monkeypatch.setattr(Flusher, "_attempt", attempting)
+        monkeypatch.setattr(AsyncCollection, "delete_one", deleting)
+        assert await ctx.repository.erase(ctx.principal, "Basic", "contested") == 2
+        await asyncio.gather(*tasks)
+        assert late.version == 1
+        assert late.created
+    current, versions = left(settings)
+    assert "late" in current["j"]
+    assert versions == [1]
+
+
+async def test_an_erasure_that_fails_erases_nothing(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with running(settings) as server:
+        ctx = server.context()
+        await ctx.repository.erase(ctx.principal, "Basic", "contested")
+        await api.write(ctx, Write("PUT", "Basic", "contested", basic("kept")))
+
+        async def failing(self: Any, *arguments: Any, **options: Any) -> Any:
+            raise RuntimeError("out of power")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(AsyncCollection, "delete_many", failing)
+            with pytest.raises(RuntimeError):
+                await ctx.repository.erase(ctx.principal, "Basic", "contested")
+        current, versions = left(settings)
+        assert "kept" in current["j"]
+        assert versions == [1]
+        assert await ctx.repository.erase(ctx.principal, "Basic", "contested") == 1
+
+
+async def test_only_administrators_erase(settings: Settings) -> None:
+    async with running(settings) as server:
+        ctx = server.context(principal=Principal("someone"))
+        request = FhirRequest("POST", "Basic/contested/$erase")
+        with pytest.raises(FhirError, match="Only administrators") as refusal:
+            await ctx.dispatch(ctx, request)
+        assert refusal.value.status == 403

@@ -9,12 +9,13 @@ from random import Random
 
 from fhir_server.definitions import RESOURCE_TYPES, SearchParameter, compartments
 from tests.oracle.crafting import Crafter
-from tests.oracle.expressions import Json, Node
+from tests.oracle.expressions import Json, Node, evaluate, parse, root
+from tests.oracle.leaves import Pool
 from tests.oracle.links import Link, links, listed
 from tests.oracle.oracle import BASE, Oracle
 from tests.oracle.parameters import parameters_of, select, targets
 from tests.oracle.query import escape
-from tests.oracle.synthetic import synthesize
+from tests.oracle.synthetic import LEFT_TO_THE_SERVER, synthesize
 
 Pair = tuple[str, str]
 Query = tuple[str, list[Pair]]
@@ -25,20 +26,41 @@ UNMISSED = ("composite", "special")  # have no :missing
 
 
 def complete(corpus: Mapping[str, Json], rng: Random, each: int = 3) -> dict[str, Json]:
-    """The corpus with `each` synthetic resources for every type of which some parameter has no value in it."""
+    """The corpus with `each` synthetic resources for every type of which some parameter has no value in it.
+
+    Where they leave a parameter without a value still, there is one more for it.
+    """
     by_type: dict[str, list[Json]] = defaultdict(list)
     for resource in corpus.values():
         by_type[resource["resourceType"]].append(resource)
-    wanting = [name for name in TYPES if not _is_covered(name, by_type[name])]
+    wanting = [name for name in TYPES if _uncovered(name, by_type[name])]
     pool = {name: [one["id"] for one in held] for name, held in by_type.items()}
     for name in wanting:
         pool[name] = [f"{name.lower()}-s{number}" for number in range(1, each + 1)] + pool.get(name, [])[:each]
-    made = {f"{name}/{one}": synthesize(name, rng, one, pool) for name in wanting for one in pool[name][:each]}
-    return dict(corpus) | made
+    for name in wanting:
+        by_type[name] += [synthesize(name, rng, one, pool) for one in pool[name][:each]]
+        for code in _uncovered(name, by_type[name]):
+            by_type[name] += _favouring(name, code, rng, f"{name.lower()}-{code}".replace("_", ""), pool)[:1]
+    return {f"{name}/{one['id']}": one for name, held in by_type.items() for one in held}
 
 
-def _is_covered(type_name: str, resources: list[Json]) -> bool:
-    return all(any(select(each, one) for one in resources) for each in parameters_of(type_name).values())
+def _uncovered(type_name: str, resources: list[Json]) -> list[str]:
+    """The codes of the parameters that have no value in any of the resources."""
+    codes = set(parameters_of(type_name)) - LEFT_TO_THE_SERVER
+    return sorted(code for code in codes if not any(_has_value(type_name, code, one) for one in resources))
+
+
+def _favouring(type_name: str, code: str, rng: Random, identity: str, pool: Pool | None = None) -> list[Json]:
+    """Synthetic resources with a value of a parameter."""
+    made = (synthesize(type_name, rng, identity, pool, favour=code) for _ in range(9))
+    return [each for each in made if _has_value(type_name, code, each)]
+
+
+def _has_value(type_name: str, code: str, resource: Json) -> bool:
+    parameter = parameters_of(type_name)[code]
+    whole, nodes = root(resource), select(parameter, resource)
+    parts = [parse(each.expression) for each in parameter.component]
+    return any(all(evaluate(part, [node], whole) for part in parts) for node in nodes)
 
 
 def generate(rng: Random, corpus: Mapping[str, Json] | Oracle, n: int, base: str = BASE) -> Iterator[Query]:
@@ -77,7 +99,6 @@ class _Maker:
     def __init__(self, rng: Random, oracle: Oracle) -> None:
         self.rng, self.oracle, self.crafter = rng, oracle, Crafter(rng, oracle)
         self.samples: dict[str, list[Json]] = {}
-        self.made: dict[str, list[Json]] = {}
         self.holders: dict[tuple[str, str], list[Json]] = {}
         self.referrers: dict[str, list[tuple[str, SearchParameter]]] = {}
 
@@ -87,8 +108,8 @@ class _Maker:
         if not holders:
             missing = (f"{parameter.code}:missing", self.rng.choice(("true", "false")))
             return (type_name, [missing]) if parameter.type not in UNMISSED else None
-        resource = self.rng.choice(holders)
-        first = self.criterion(resource, parameter)
+        tried = ((each, self.criterion(each, parameter)) for each in self.rng.choices(holders, k=6))
+        resource, first = next((each for each in tried if each[1]), (holders[0], None))
         if first is None:
             return None
         pairs = [first]
@@ -194,7 +215,7 @@ class _Maker:
         rest = self.another(target, depth + 1)
         if rest is None:
             return None
-        untyped = self.untyped(parameter, rest[0].partition(".")[0].partition(":")[0])
+        untyped = self.untyped(parameter, rest[0])
         through = parameter.code if untyped else f"{parameter.code}:{target['resourceType']}"
         return f"{through}.{rest[0]}", rest[1]
 
@@ -205,10 +226,11 @@ class _Maker:
             return inside[0] if inside else None
         return self.oracle.by_type.get(link.local.partition("/")[0], {}).get(link.local)
 
-    def untyped(self, parameter: SearchParameter, code: str) -> bool:
-        """Whether a chain may do without the target's type: there is one, or all that have `code` mean the same."""
+    def untyped(self, parameter: SearchParameter, rest: str) -> bool:
+        """Whether a chain may do without the target's type: there is one, or `rest` means the same for all."""
         if len(targets(parameter)) == 1:
             return self.rng.random() < 0.8
+        code = rest.partition(":")[0]
         kinds = {parameters_of(each)[code].type for each in targets(parameter) if code in parameters_of(each)}
         return not code.startswith("_") and len(kinds) == 1 and self.rng.random() < 0.3
 
@@ -247,10 +269,8 @@ class _Maker:
         """Some resources of a type with a value of the parameter, synthetic ones where none has any."""
         key = (type_name, parameter.code)
         if key not in self.holders:
-            for sample in (self.sample(type_name), self.synthetic(type_name)):
-                self.holders[key] = [each for each in sample if select(parameter, each)][:50]
-                if self.holders[key]:
-                    break
+            holders = [each for each in self.sample(type_name) if _has_value(*key, each)][:50]
+            self.holders[key] = holders or _favouring(type_name, parameter.code, self.rng, "made")
         return self.holders[key]
 
     def sample(self, type_name: str) -> list[Json]:
@@ -260,9 +280,3 @@ class _Maker:
             there = [resource for key, resource in held.items() if "#" not in key]
             self.samples[type_name] = self.rng.sample(there, min(TRIED, len(there)))
         return self.samples[type_name]
-
-    def synthetic(self, type_name: str) -> list[Json]:
-        """Some resources that are not there, so that there is something to ask."""
-        if type_name not in self.made:
-            self.made[type_name] = [synthesize(type_name, self.rng, f"made-{number}") for number in range(6)]
-        return self.made[type_name]

@@ -129,17 +129,17 @@ class Oracle:
         """Resources that refer to one which meets `rest=value`, of whatever target type has such a parameter."""
         if parameter.type != "reference" or (modifier and modifier not in targets(parameter)):
             raise NotASearch(f"a chain through {parameter.code}:{modifier}")
-        types = [modifier] if modifier else sorted(targets(parameter))
-        able = [each for each in types if self.has_parameter(each, rest)]
-        if not able:
-            raise NotASearch(f"no target of {parameter.code} has a parameter {rest}")
-        met = set().union(*(self.matching(each, rest, value) for each in able if self.by_type.get(each)))
+        met: set[str] = set()
+        refused = []
+        types = {modifier} if modifier else targets(parameter)
+        for each in types:
+            try:
+                met |= self.matching(each, rest, value)
+            except NotASearch as error:  # another target may well have such a parameter
+                refused.append(error)
+        if len(refused) == len(types):
+            raise NotASearch(f"no target of {parameter.code} has a parameter {rest}") from refused[0]
         return self.referring(type_name, parameter, met)
-
-    def has_parameter(self, type_name: str, text: str) -> bool:
-        """Whether a type knows the first parameter of a name."""
-        code = name_of(text).code
-        return text.startswith("_has:") or code == "_list" or code in parameters_of(type_name)
 
     def _has(self, type_name: str, text: str, value: str) -> set[str]:
         """Resources referred to by one of another type that meets the rest of the name."""

@@ -15,28 +15,34 @@ from tests.oracle.expressions import (
     Node,
     Operation,
     Step,
+    evaluate,
     is_a,
     is_exactly,
     parse,
 )
 from tests.oracle.leaves import Leaves, Pool
-from tests.oracle.parameters import parameters_of
+from tests.oracle.parameters import parameter_at, parameters_of
 
 LEFT_TO_THE_SERVER = {"_id", "_lastUpdated"}
 
 
-def synthesize(resource_type: str, rng: Random, identity: str = "synthetic-1", pool: Pool | None = None) -> Json:
+def synthesize(
+    resource_type: str, rng: Random, identity: str = "synthetic-1", pool: Pool | None = None, favour: str = ""
+) -> Json:
     """A resource with a value at the places of most of its parameters: choices leave room for one type at a time.
 
-    `pool` are the ids, by type, that references may use. The JSON is structurally valid; invariants are not sought.
+    `pool` are the ids, by type, that references may use; `favour` is the code of a parameter that comes first. The
+    JSON is structurally valid; invariants are not sought.
     """
     garden = _Garden(rng, pool or {})
     resource: Json = {"resourceType": resource_type, "id": identity}
     whole = Node(resource_type, resource)
-    parameters = [each for each in parameters_of(resource_type).values() if each.type != "composite"]
-    rng.shuffle(parameters)
-    for parameter in parameters:
-        if parameter.code not in LEFT_TO_THE_SERVER and rng.random() < 0.9:
+    known = parameters_of(resource_type)
+    first = [parameter_at(each.definition) for each in known[favour].component] or [known[favour]] if favour else []
+    rest = [each for each in known.values() if each.type != "composite" and rng.random() < 0.9]
+    rng.shuffle(rest)
+    for parameter in first + rest:
+        if parameter.code not in LEFT_TO_THE_SERVER:
             garden.plant(parameter, whole)
     if resource_type == "Bundle":
         resource["type"] = "collection"  # the one type without rules of its own
@@ -48,6 +54,8 @@ class _Garden:
     def __init__(self, rng: Random, pool: Pool) -> None:
         self.rng, self.leaves = rng, Leaves(rng, pool)
         self.parameter: SearchParameter | None = None
+        self.appending = False  # whether a repeating element gets one more entry
+        self.decided: dict[int, Node] = {}  # nodes that meet a condition, by identity
 
     def plant(self, parameter: SearchParameter, whole: Node) -> None:
         """Puts a value where the parameter finds one."""
@@ -71,7 +79,8 @@ class _Garden:
             case Call(source=source, function="as" | "ofType", argument=Step(name=name)):
                 return self.grow(source, whole, name)
             case Call(source=source, function="where", argument=Operation() as condition):
-                return self.chosen(self.grow(source, whole, wanted), condition)
+                met = evaluate(expression, [whole], whole)
+                return met[0] if met else self.chosen(self.fresh(source, whole, wanted), condition)
             case Operation(source=source) | Call(source=source):
                 return self.grow(source, whole, wanted)
         return None
@@ -85,10 +94,18 @@ class _Garden:
                 grown = self.grow(branch, whole, wanted) or grown
         return grown
 
+    def fresh(self, expression: Expression | None, whole: Node, wanted: str) -> Node | None:
+        """The node an expression leads to, through entries of their own wherever an element repeats."""
+        self.appending = True
+        node = self.grow(expression, whole, wanted)
+        self.appending = False
+        return node
+
     def chosen(self, node: Node | None, condition: Operation) -> Node | None:
-        """The node, made to meet `where(x='y')` or `where(resolve() is T)`."""
-        if node is None:
+        """The node, made to meet `where(x='y')` or `where(resolve() is T)`; None when it meets another already."""
+        if node is None or id(node.value) in self.decided:
             return None
+        self.decided[id(node.value)] = node
         match condition:
             case Operation(source=Step(name=name), operator="=", right=Literal(value=value)):
                 node.value[name] = value
@@ -119,7 +136,8 @@ class _Garden:
 
     def value(self, element: ElementDefinition, holder: Json) -> Any:
         held = holder.get(element.name)
-        if held is not None and not (element.repeats and len(held) < 3 and self.rng.random() < 0.5):
+        more = element.repeats and (self.appending or (held and len(held) < 3 and self.rng.random() < 0.5))
+        if held is not None and not more:
             return self.rng.choice(held) if element.repeats else held
         made = self.resource() if element.type == "Resource" else self.leaves.make(element)
         if element.repeats:

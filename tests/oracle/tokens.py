@@ -1,6 +1,6 @@
 """Tokens: https://hl7.org/fhir/R4/search.html#token
 
-House rules: codes compare without case, `_id` and Identifier.value with case; telephone numbers without blanks
+House rules: codes compare without case, ids and Identifier.value with case; telephone numbers without blanks
 and ( ) . - /.
 """
 
@@ -53,8 +53,7 @@ def tokens(node: Node) -> Iterator[Token]:
         case "boolean":
             yield Token(str(value).lower(), (SPECIAL_VALUES,))
         case _ if isinstance(value, str):
-            case = node.element is not None and node.element.path == "Resource.id"
-            yield Token(value, _implied(node.element, value) if node.type == "code" else (), case)
+            yield Token(value, _implied(node.element, value) if node.type == "code" else (), case=node.type == "id")
 
 
 def _systems(value: dict[str, str]) -> tuple[str, ...]:

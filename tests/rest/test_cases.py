@@ -12,7 +12,7 @@ import yaml
 
 from fhir_server.context import FhirResponse
 from fhir_server.outcomes import FhirError
-from fhir_server.rest.negotiation import negotiate
+from fhir_server.rest.negotiation import FHIR_JSON, FHIR_XML, negotiate
 from tests.rest.driver import Answer, Server
 
 CASES = Path(__file__).parents[1] / "cases"
@@ -112,8 +112,9 @@ async def test_the_runner_can_fail(wrong: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("case", cases("rest_negotiation.yaml"), ids=str)
 def test_negotiation(case: dict[str, Any]) -> None:
+    default = FHIR_XML if case.get("sent") == "xml" else FHIR_JSON
     try:
-        found: Any = negotiate(case["accept"], case.get("format")).content_type.decode().partition(";")[0]
+        found: Any = negotiate(case["accept"], case.get("format"), default).content_type.decode().partition(";")[0]
     except FhirError as error:
         found = error.status
     assert found == case["is"]

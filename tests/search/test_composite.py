@@ -172,6 +172,26 @@ def test_keys_are_readable() -> None:
     assert list(draft.keys) == [f"{parameter.number}$=replaces$>DocumentReference/a$$b"]
 
 
+def ranges(resource_type: str, code: str, content: Json) -> list[tuple[str, float, float]]:
+    """What the composite stores, its keys from behind the number."""
+    number = parameters(resource_type)[code].number
+    index = extract({"resourceType": resource_type, **content}, base_url=BASE)
+    assert not [key for key in index.keys if key.startswith(number)]
+    return [(one["k"][3:], one["lo"], one["hi"]) for one in index.ranges if one["k"].startswith(number)]
+
+
+def test_the_root_keeps_only_the_code() -> None:
+    content = {"code": {"coding": [{"system": "http://s", "code": "A"}]}, "valueQuantity": {"value": 5, "unit": "u"}}
+    assert ranges("Observation", "code-value-quantity", content) == [("$=a$", 5, 5), ("$=a$||u", 5, 5)]
+    assert ranges("Observation", "code-value-quantity", {"code": content["code"]}) == []
+
+
+def test_a_segment_does_not_end_before_it_starts() -> None:
+    sequence = {"chromosome": {"coding": [{"code": "1"}]}}
+    content = {"referenceSeq": sequence, "variant": [{"start": 1, "end": 3}, {"start": 4, "end": 2}]}
+    assert ranges("MolecularSequence", "chromosome-variant-coordinate", content) == [("~$=1$", 1, 3)]
+
+
 def test_a_condition_is_made_of_the_criteria() -> None:
     observation = parameters("Observation")
     single = composite.condition(observation["component-code-value-quantity"], "", "a$1", SETTINGS)

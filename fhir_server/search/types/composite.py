@@ -183,17 +183,57 @@ def finisher(parameter: SearchParameter) -> Callable[[Json, Draft], None] | None
 
     Raises UnsupportedExpression when the parameter cannot be searched by.
     """
-    own = tuple(one for one in _places(parameter) if one.number == parameter.number and not one.apart)
-    if not own:
+    own_places = tuple(one for one in _places(parameter) if one.number == parameter.number and not one.apart)
+    if not own_places:
         return None
 
+    own = tuple((place, _copies(place)) for place in own_places)
+
     def finish(resource: Json, draft: Draft) -> None:
-        for place in own:
+        for place, copies in own:
+            if copies:
+                if all(copy.there(resource) for copy in copies):
+                    _store(place, [copy.of(draft) for copy in copies], draft)
+                continue
             for element in _values(resource, place.path):
                 if found := _forms(place, element, resource, draft.base):
                     _store(place, found, draft)
 
     return finish
+
+
+@dataclass(frozen=True, slots=True)
+class _Copy:
+    """A part that the walk over the resource has put into the draft already, under its own parameter's number."""
+
+    number: str
+    names: tuple[str, ...]  # properties that only this part reads
+
+    def there(self, resource: Json) -> bool:
+        return any(name in resource for name in self.names)
+
+    def of(self, draft: Draft) -> Draft:
+        found = Draft(draft.base)
+        found.keys = {key: None for key in draft.keys if key.startswith(self.number)}
+        found.ranges = {one: None for one in draft.ranges if one[0].startswith(self.number)}
+        return found
+
+
+def _copies(place: _Place) -> tuple[_Copy, ...]:
+    """For parts of the resource itself; none when any has values of its own.
+
+    A parameter may have more places than the part, such as the other types of a choice: then only one can be there.
+    """
+    found: list[_Copy] = []
+    for part in place.parts:
+        field = fields(part.field.parameter.resource_type).get(part.code)
+        leaves_ = part.field.leaves
+        if place.path or part.of_resource or field is None or not field.own or not set(leaves_) <= set(field.leaves):
+            return ()
+        if len({leaf.path[0].element for leaf in field.leaves}) != 1 or any(len(leaf.path) != 1 for leaf in leaves_):
+            return ()
+        found.append(_Copy(field.parameter.number, tuple(leaf.path[0].name for leaf in leaves_)))
+    return tuple(found)
 
 
 def _values(value: Any, path: Path) -> Iterator[Any]:

@@ -9,11 +9,12 @@ from functools import lru_cache
 from typing import Any
 
 from fhir_server.search.fields import Field
-from fhir_server.search.keys import Criterion, Draft, Sink, beginning, digest
+from fhir_server.search.keys import END, Criterion, Draft, Sink, beginning, digest
 from fhir_server.search.paths import Leaf
 from fhir_server.search.types.values import Indexer, Settings, Visit, refuse_modifier, unescape, wrong
 
-MODIFIERS = frozenset({"exact", "contains"})
+# `equals` and `ends` are operators of _filter, and no modifiers of a URL: fhir_server/search/criteria.py
+MODIFIERS = frozenset({"exact", "contains", "equals", "ends"})
 
 FOLDED = 128  # characters of a folded text that are in its key
 _ORIGINAL = 64  # characters of the text as written; longer ones are there as a hash
@@ -175,6 +176,12 @@ def criterion(field: Field, modifier: str, value: str, settings: Settings) -> Cr
         # Only what is folded counts, so the search stops at the tab.
         inside = re.escape(folded)
         return Criterion(patterns=tuple(f"^{number}~[^\\t]*{inside}" for number in numbers))
+    if modifier == "ends":
+        return Criterion(patterns=tuple(f"^{number}~[^\\t]*{re.escape(folded)}\\t" for number in numbers))
+    if modifier == "equals":
+        keys = tuple(f"{number}~{folded}{_TAB}" for number in numbers)
+        # As written otherwise, but not what begins at a later word: that has a second tab.
+        return Criterion(keys=keys, between=tuple((f"{key}\n", f"{key}{END}") for key in keys))
     return Criterion(between=tuple(beginning(f"{number}~{folded}") for number in numbers))
 
 
