@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
+from fhir_server.outcomes import ValueWrong
 from fhir_server.search.fields import DATE_SLOT, fields
 from fhir_server.search.keys import wide
 from fhir_server.search.types.date import period
@@ -19,7 +20,15 @@ Span = tuple[int | None, int | None]  # first and last microsecond since 1970, b
 
 def span(start: str | None, end: str | None) -> Span:
     """The span from the beginning of `start` to the end of `end`, FHIR dates or dateTimes."""
-    return (period(start)[0] if start else None, period(end)[1] if end else None)
+    return (moments("start", start)[0] if start else None, moments("end", end)[1] if end else None)
+
+
+def moments(name: str, text: str) -> tuple[int, int]:
+    """First and last microsecond of the parameter's date; ValueWrong (400) where the calendar has no such time."""
+    try:
+        return period(text)
+    except (ValueError, OverflowError):
+        raise ValueWrong(f"Parameter '{name}' is no time of the calendar.") from None
 
 
 def within(types: Iterable[str], dates: Span) -> list[Json]:

@@ -5,8 +5,9 @@ https://hl7.org/fhir/R4/fhirpatch.html · a replace also has the part `previousV
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterator
-from difflib import SequenceMatcher
 from functools import cache
 from typing import Any
 
@@ -16,7 +17,6 @@ from fhir_server.definitions import ElementDefinition, TypeDefinition, is_primit
 Json = dict[str, Any]
 Value = tuple[Any, Any]  # an element's plain property and its `_` property, None where there is none
 
-MAX_ALIGNED = 500  # items of a list that are looked for at other places; longer lists are compared place by place
 _NOTHING: Value = (None, None)
 
 
@@ -112,11 +112,46 @@ def _of_list(
 
 
 def _blocks(old: list[Value], new: list[Value]) -> list[tuple[int, int, int, int]]:
-    """The stretches of the two lists that differ, last first."""
-    if max(len(old), len(new)) > MAX_ALIGNED:
-        return [(0, len(old), 0, len(new))]
-    matcher = SequenceMatcher(None, [json.encode(v) for v in old], [json.encode(v) for v in new], autojunk=False)
-    return [places for tag, *places in reversed(matcher.get_opcodes()) if tag != "equal"]  # type: ignore[misc]
+    """The stretches of the two lists that differ, last first: from and to in the old one, from and to in the new."""
+    kept = _kept([json.encode(value) for value in old], [json.encode(value) for value in new])
+    starts = [(0, 0), *((i + 1, j + 1) for i, j in kept)]
+    ends = [*kept, (len(old), len(new))]
+    blocks = [(i, end, j, new_end) for (i, j), (end, new_end) in zip(starts, ends, strict=True)]
+    return [block for block in reversed(blocks) if block[0] < block[1] or block[2] < block[3]]
+
+
+def _kept(old: list[bytes], new: list[bytes]) -> list[tuple[int, int]]:
+    """Places of equal items, in order in both lists: a common beginning and end, and between them what is there once.
+
+    n log n, whatever the lists: the best alignment would let a hostile one take minutes.
+    """
+    shorter = min(len(old), len(new))
+    head = next((i for i in range(shorter) if old[i] != new[i]), shorter)
+    tail = next((i for i in range(shorter - head) if old[-1 - i] != new[-1 - i]), shorter - head)
+    middle, new_middle = range(head, len(old) - tail), range(head, len(new) - tail)
+    counts, new_counts = Counter(old[i] for i in middle), Counter(new[j] for j in new_middle)
+    places = {new[j]: j for j in new_middle if new_counts[new[j]] == 1}
+    pairs = [(i, places[old[i]]) for i in middle if counts[old[i]] == 1 and old[i] in places]
+    ends = [(len(old) - tail + i, len(new) - tail + i) for i in range(tail)]
+    return [*((i, i) for i in range(head)), *_rising(pairs), *ends]
+
+
+def _rising(pairs: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The longest series of pairs whose second numbers rise as their first ones do."""
+    lasts: list[int] = []  # the smallest second number that ends a series of each length
+    ends: list[int] = []  # the pair that does
+    before: list[int] = []  # the pair ahead of each pair in its series
+    for index, (_, second) in enumerate(pairs):
+        length = bisect_left(lasts, second)
+        before.append(ends[length - 1] if length else -1)
+        lasts[length : length + 1] = [second]
+        ends[length : length + 1] = [index]
+    series: list[tuple[int, int]] = []
+    place = ends[-1] if ends else -1
+    while place >= 0:
+        series.append(pairs[place])
+        place = before[place]
+    return series[::-1]
 
 
 def _same_kind(element: ElementDefinition, was: Value, becomes: Value) -> bool:

@@ -55,6 +55,8 @@ def _id(ctx: Context, request: FhirRequest, named: str | None) -> str:
     if named is None:
         raise Invalid("$document needs the parameter 'id', or an id in the URL.", code="required")
     here = local(named, ctx.base_url + "/")
+    if here and here[1]:
+        raise NotSupported("A document is made of the current version of a Composition.")
     id_ = here[0].removeprefix("Composition/") if here else named
     if not is_id(id_):
         raise NotSupported("Parameter 'id' names no Composition of this server.")

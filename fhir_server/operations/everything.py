@@ -16,7 +16,7 @@ from typing import Any
 from fhir_server import api
 from fhir_server.context import Context, FhirRequest, FhirResponse
 from fhir_server.definitions import RESOURCE_TYPES, compartments
-from fhir_server.operations.care_dates import Span, span, within
+from fhir_server.operations.care_dates import Span, moments, span, within
 from fhir_server.operations.input import CURSOR, published, read
 from fhir_server.operations.references import targets
 from fhir_server.operations.searchset import entry, link, outcome_entry, searchset
@@ -27,7 +27,6 @@ from fhir_server.search import cursor
 from fhir_server.search.cursor import Position
 from fhir_server.search.parse import parse
 from fhir_server.search.query import Query
-from fhir_server.search.types.date import period
 from fhir_server.storage.stored import Stored
 
 Json = dict[str, Any]
@@ -120,7 +119,7 @@ def _read(ctx: Context, request: FhirRequest) -> _Asked:
         root=root,
         query=parse(None, filters, base_url=ctx.base_url, compartment=root),
         dates=span(given.one("start"), given.one("end")),
-        since=period(since)[0] if since else None,
+        since=moments("_since", since)[0] if since else None,
         types=types,
         count=min(count or ctx.settings.max_count, ctx.settings.max_count),
         cursor=given.one("_cursor"),

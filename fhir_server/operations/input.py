@@ -191,7 +191,7 @@ def _primitive(one: OperationParameter, given: Any, where: str) -> Any:
     if isinstance(given, str):
         if one.type == "boolean":
             value = {"true": True, "false": False}.get(given, given)
-        elif one.type in _NUMBERS and given.isascii() and given.isdigit() and len(given) < 11:
+        elif one.type in _NUMBERS and given.isascii() and given.removeprefix("-").isdigit() and len(given) < 12:
             value = int(given)
     check = PRIMITIVES[one.type]
     also = _ALSO.get(one.type)

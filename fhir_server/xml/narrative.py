@@ -5,9 +5,11 @@ https://hl7.org/fhir/R4/narrative.html · which elements and attributes it may h
 
 from __future__ import annotations
 
+from io import StringIO
 from typing import Any
 from xml.parsers import expat
 
+from fhir_server.json import MAX_DEPTH
 from fhir_server.xml.characters import escape
 from fhir_server.xml.fields import XHTML
 
@@ -32,11 +34,11 @@ class Narrative:
         self._start = start
         self._stands_alone = has_namespace
         self._depth = 0
-        self._is_empty = False  # nothing has come since the last start tag
-        self._parts: list[str] = []
+        self._is_open = False  # the last start tag still lacks its end
+        self._anew = StringIO()
 
     def open(self, tag: str, attributes: list[str]) -> None:
-        """A start tag, the div's own the first. Raises NotNarrative for what is not XHTML."""
+        """A start tag, the div's own the first. Raises NotNarrative for what is not XHTML, or too deep."""
         uri, _, name = tag.partition(SEPARATOR)
         name, _, prefix = name.partition(SEPARATOR)
         if uri != XHTML:
@@ -44,17 +46,19 @@ class Narrative:
         if prefix:
             self._stands_alone = False
         self._depth += 1
-        self._parts.append(f"<{name}")
+        if self._depth > MAX_DEPTH:
+            raise NotNarrative(f"The narrative is nested deeper than {MAX_DEPTH} levels.")
+        self._complete()
+        self._anew.write(f"<{name}")
         if self._depth == 1:
-            self._parts.append(f' xmlns="{XHTML}"')
+            self._anew.write(f' xmlns="{XHTML}"')
         for attribute, value in zip(attributes[::2], attributes[1::2], strict=True):
-            self._parts.append(f' {_attribute(attribute)}="{escape(value)}"')
-        self._parts.append(">")
-        self._is_empty = True
+            self._anew.write(f' {_attribute(attribute)}="{escape(value)}"')
+        self._is_open = True
 
     def text(self, data: str) -> None:
-        self._parts.append(escape(data))
-        self._is_empty = False
+        self._complete()
+        self._anew.write(escape(data))
 
     def instruction(self) -> None:
         """A processing instruction is no content, and goes."""
@@ -63,11 +67,12 @@ class Narrative:
     def close(self, tag: str) -> bool:
         """An end tag; True when it was that of the div itself."""
         name = tag.split(SEPARATOR)[1]
-        if name in _VOID and self._is_empty:
-            self._parts[-1] = "/>"
+        if name in _VOID and self._is_open:
+            self._anew.write("/>")
+            self._is_open = False
         else:
-            self._parts.append(f"</{name}>")
-        self._is_empty = False
+            self._complete()
+            self._anew.write(f"</{name}>")
         self._depth -= 1
         return self._depth == 0
 
@@ -75,7 +80,12 @@ class Narrative:
         """The div as JSON has it; its end tag, if it has one, begins at `end` of the document `data`."""
         if self._stands_alone and data.startswith(b"</div", end):
             return data[self._start : data.index(b">", end) + 1].decode()
-        return "".join(self._parts)
+        return self._anew.getvalue()
+
+    def _complete(self) -> None:
+        if self._is_open:
+            self._anew.write(">")
+            self._is_open = False
 
 
 def _attribute(name: str) -> str:

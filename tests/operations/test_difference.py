@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import gzip
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -102,10 +103,14 @@ def test_the_operations(before: Json, after: Json, types: list[str]) -> None:
     assert fhirpath_patch.apply({**base, **before}, patch(found)) == {**base, **after}
 
 
-def test_a_long_list_is_compared_place_by_place() -> None:
-    before = {"resourceType": "Basic", "id": "b", "identifier": [{"value": str(n)} for n in range(600)]}
-    after = {**before, "identifier": [{"value": "x"}, *before["identifier"][1:], {"value": "y"}]}
-    assert len(difference(before, after)["parameter"]) == 2
+def test_what_is_there_once_is_kept_in_a_long_list() -> None:
+    listed = [{"value": str(n)} for n in range(5000)]
+    before = {"resourceType": "Basic", "id": "b", "identifier": listed}
+    after = {**before, "identifier": [{"value": "x"}, *listed[:2500], {"value": "y"}, *listed[2600:], {"value": "z"}]}
+    found = difference(before, after)["parameter"]
+    types = Counter(one["part"][0]["valueCode"] for one in found)
+    assert types == {"insert": 2, "replace": 1, "delete": 99}
+    assert fhirpath_patch.apply(before, {**patch({"parameter": found}), "resourceType": "Parameters"}) == after
 
 
 def test_the_published_examples(shared: Path) -> None:

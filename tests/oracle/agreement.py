@@ -21,6 +21,10 @@ SearchWithIncludes = Callable[[str, list[tuple[str, str]]], tuple[set[str], set[
 Query = tuple[str, list[tuple[str, str]]]
 
 
+class NotSupported(Exception):
+    """The server refuses a query with the issue code not-supported; the message is its diagnostics."""
+
+
 @dataclass(frozen=True)
 class Disagreement:
     """A query, the resources that should have been found and were not, and those that should not have been."""
@@ -30,6 +34,7 @@ class Disagreement:
     missing: frozenset[str] = frozenset()
     extra: frozenset[str] = frozenset()
     error: str = ""
+    refused: str = ""  # what the server said when it does not support the query
 
     def __str__(self) -> str:
         said = [f"{self.path}?" + "&".join(f"{name}={value}" for name, value in self.pairs)]
@@ -52,6 +57,8 @@ def disagreement(search: Search, oracle: Oracle, path: str, pairs: list[tuple[st
     expected = oracle.search(path, pairs)
     try:
         found = search(path, pairs)
+    except NotSupported as error:
+        return Disagreement(path, tuple(pairs), error=str(error), refused=str(error))
     except Exception as error:
         return Disagreement(path, tuple(pairs), error=f"{type(error).__name__}: {error}")
     if found == expected:
@@ -66,6 +73,8 @@ def included_otherwise(
     expected = included(oracle, oracle.search(path, pairs), pairs)
     try:
         _, found = search(path, pairs)
+    except NotSupported as error:
+        return Disagreement(path, tuple(pairs), error=str(error), refused=str(error))
     except Exception as error:
         return Disagreement(path, tuple(pairs), error=f"{type(error).__name__}: {error}")
     if found == expected:
@@ -112,6 +121,10 @@ class Server:
 
     def _get(self, url: str) -> Any:
         answer = self._client.get(url)
+        if answer.status_code == 400:
+            issue = answer.json().get("issue", [{}])[0]
+            if issue.get("code") == "not-supported":
+                raise NotSupported(issue.get("diagnostics", ""))
         if answer.is_error:
             raise httpx.HTTPStatusError(
                 f"{answer.status_code} {answer.text[:300]}", request=answer.request, response=answer

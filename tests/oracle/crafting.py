@@ -14,13 +14,14 @@ from tests.oracle import links, numbers, text, tokens, uris
 from tests.oracle.dates import PREFIXES
 from tests.oracle.expressions import Json, Node, children, evaluate, is_a, parse, root
 from tests.oracle.oracle import Oracle
-from tests.oracle.parameters import parameter_at, targets
+from tests.oracle.parameters import components, targets
 from tests.oracle.positions import KILOMETRES, kilometres, positions
 from tests.oracle.query import escape
 from tests.oracle.units import is_plain
 
 Crafted = tuple[str, str] | None  # a modifier ("" for none) and a value
-LONGEST = 100
+LONGEST = 60
+DIGITS = 12  # more are only asked for as they stand: a server may keep numbers as doubles
 CODED = ("Coding", "CodeableConcept", "Identifier")
 
 
@@ -50,7 +51,8 @@ class Crafter:
         return None
 
     def string(self, parameter: SearchParameter, node: Node, resource: Json) -> Crafted:
-        found = [each for each in text.strings(node) if each.folded]
+        read = text.spoken if parameter.code == "phonetic" else text.strings
+        found = [each for each in read(node) if each.folded]
         if not found:
             return None
         raw = self.rng.choice(found).raw
@@ -191,6 +193,10 @@ class Crafter:
         number = Decimal(str(value))
         exponent = number.as_tuple().exponent
         places = -exponent if isinstance(exponent, int) and exponent < 0 else 0
+        if len(number.as_tuple().digits) > DIGITS:
+            if self.rng.random() < 0.5:
+                return f"{number:f}"
+            number, places = round(number, 3), 3
         match self.rng.choice(("same", "same", "fewer", "more", "above", "below", "exponent")):
             case "fewer":
                 number = round(number, self.rng.randint(0, places))
@@ -265,9 +271,8 @@ class Crafter:
 
     def composite(self, parameter: SearchParameter, node: Node, resource: Json) -> Crafted:
         written = []
-        for component in parameter.component:
-            nodes = evaluate(parse(component.expression), [node], root(resource))
-            part = parameter_at(component.definition)
+        for part, expression in components(parameter):
+            nodes = evaluate(parse(expression), [node], root(resource))
             crafted = self.write(part, self.rng.choice(nodes), resource, plain=True) if nodes else None
             if crafted is None or (part.type == "quantity" and "|" in crafted[1].replace("||", "")):
                 return None  # a composite's units: only as they stand, so that nothing is converted

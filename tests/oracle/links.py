@@ -16,7 +16,7 @@ class Link(NamedTuple):
     local: str = ""
     url: str = ""
     version: str = ""  # of the resource after /_history/, of a canonical after |
-    canonical: bool = False
+    canonical: bool = False  # then only a resource with this canonical URL is followed
     nested: bool = False  # the resource is inside, so nothing is to be followed
 
 
@@ -27,9 +27,9 @@ def links(node: Node, key: str, bases: tuple[str, ...]) -> Iterator[Link]:
             if node.value.get("reference"):
                 yield link(node.value["reference"], key, bases)
         case "canonical":
-            found = link(node.value, key, bases)
             url, _, version = node.value.partition("|")
-            yield found if found.local else Link(url=url, version=version, canonical=True)
+            local = link(node.value, key, bases).local
+            yield Link(local, url, "" if local else version, canonical=True)
         case "uri" | "url":
             yield Link(url=node.value)
         case type_name if type_name in RESOURCE_TYPES and node.value.get("id"):

@@ -167,7 +167,7 @@ class Oracle:
         assert isinstance(link, Link)
         if link.nested:
             return set()
-        if link.local:
+        if link.local and not link.canonical:
             return {link.local}
         found = self._urls.get(link.url, set()) if link.canonical else set()
         return {key for key in found if link.version in ("", self.by_type[key.split("/")[0]][key].get("version"))}

@@ -8,6 +8,8 @@ from functools import cache
 from fhir_server.definitions import RESOURCE_TYPES, SearchParameter, search_parameters, type_definition
 from tests.oracle.expressions import Json, Node, evaluate, parse, root
 
+# R4 names the definitions of this composite's components the wrong way round: `code` is no reference.
+ERRATUM = "http://hl7.org/fhir/SearchParameter/DocumentReference-relationship"
 UNDEFINED = {"_text", "_content", "_query"}  # the text leaves what they find to the server
 
 
@@ -26,6 +28,15 @@ def parameters_of(type_name: str) -> Mapping[str, SearchParameter]:
 def parameter_at(url: str) -> SearchParameter:
     """The parameter with this canonical URL, as the components of a composite name theirs."""
     return next(each for each in search_parameters() if each.url == url)
+
+
+@cache
+def components(parameter: SearchParameter) -> tuple[tuple[SearchParameter, str], ...]:
+    """The parameter and the expression of each component of a composite."""
+    definitions = [parameter_at(each.definition) for each in parameter.component]
+    if parameter.url == ERRATUM:
+        definitions.reverse()
+    return tuple((one, each.expression) for one, each in zip(definitions, parameter.component, strict=True))
 
 
 @cache

@@ -21,7 +21,7 @@ from tests.oracle.expressions import (
     parse,
 )
 from tests.oracle.leaves import Leaves, Pool
-from tests.oracle.parameters import parameter_at, parameters_of
+from tests.oracle.parameters import components, parameters_of
 
 LEFT_TO_THE_SERVER = {"_id", "_lastUpdated"}
 
@@ -38,7 +38,7 @@ def synthesize(
     resource: Json = {"resourceType": resource_type, "id": identity}
     whole = Node(resource_type, resource)
     known = parameters_of(resource_type)
-    first = [parameter_at(each.definition) for each in known[favour].component] or [known[favour]] if favour else []
+    first = [part for part, _ in components(known[favour])] or [known[favour]] if favour else []
     rest = [each for each in known.values() if each.type != "composite" and rng.random() < 0.9]
     rng.shuffle(rest)
     for parameter in first + rest:

@@ -404,6 +404,15 @@ def test_composites_reach_beyond_their_element() -> None:
     assert found(sequences, "MolecularSequence?chromosome-variant-coordinate=1$lt6$gt8") == "a"
 
 
+def test_the_composite_that_r4_defines_the_wrong_way_round() -> None:
+    documents = each_with(
+        "DocumentReference",
+        a={"relatesTo": [{"code": "replaces", "target": {"reference": "DocumentReference/b"}}]},
+        b={"relatesTo": [{"code": "signs", "target": {"reference": "DocumentReference/b"}}]},
+    )
+    assert found(documents, "DocumentReference?relationship=replaces$DocumentReference/b") == "a"
+
+
 def test_near() -> None:
     places = each_with(
         "Location",

@@ -51,6 +51,12 @@ def strings(node: Node) -> Iterator[Text]:
         yield Text(node.value, folded, tuple(folded.split()[1:]) if family else ())
 
 
+def spoken(node: Node) -> Iterator[Text]:
+    """What `phonetic` searches: "either family or given name", or a whole string."""
+    for child in (*children(node, "family"), *children(node, "given")) if node.type == "HumanName" else (node,):
+        yield from strings(child)
+
+
 def starts(value: Text, wanted: str) -> bool:
     """Whether a string begins with the folded text; a family name's later words count too."""
     return value.folded.startswith(wanted) or any(word.startswith(wanted) for word in value.later)

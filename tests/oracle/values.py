@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from fhir_server.definitions import SearchParameter
 from tests.oracle import dates, links, numbers, positions, text, tokens, uris
 from tests.oracle.expressions import Json, Node, evaluate, parse, root
-from tests.oracle.parameters import parameter_at
+from tests.oracle.parameters import components, targets
 from tests.oracle.query import NotASearch, is_type, prefixed, split, unescape
 
 Test = Callable[[Any], bool]
@@ -44,7 +44,7 @@ def values(kind: str, parameter: SearchParameter, node: Node, place: Place) -> I
     """The values of a node in the aspect `kind`."""
     match kind:
         case "string":
-            return text.strings(node)
+            return text.spoken(node) if parameter.code == "phonetic" else text.strings(node)
         case "token":
             return tokens.tokens(node)
         case "text":
@@ -58,7 +58,8 @@ def values(kind: str, parameter: SearchParameter, node: Node, place: Place) -> I
         case "uri":
             return uris.uris(node, place.resource)
         case "reference":
-            return links.links(node, place.key, place.bases)
+            found = links.links(node, place.key, place.bases)
+            return (each for each in found if not each.nested or each.local.partition("/")[0] in targets(parameter))
         case "identifier":
             return links.identifiers(node)
         case "composite":
@@ -71,9 +72,8 @@ def values(kind: str, parameter: SearchParameter, node: Node, place: Place) -> I
 def _composites(parameter: SearchParameter, node: Node, place: Place) -> Iterator[Hashable]:
     """One tuple per element, with the values of each component in it."""
     resource, parts = root(place.resource), []
-    for component in parameter.component:
-        part = parameter_at(component.definition)
-        nodes = evaluate(parse(component.expression), [node], resource)
+    for part, expression in components(parameter):
+        nodes = evaluate(parse(expression), [node], resource)
         parts.append(tuple(chain.from_iterable(values(part.type, part, each, place) for each in nodes)))
     if all(parts):
         yield tuple(parts)
@@ -171,10 +171,7 @@ def _composite(parameter: SearchParameter, modifier: str, asked: str, bases: tup
     parts = split(asked, "$")
     if modifier or len(parts) != len(parameter.component):
         raise NotASearch(f"{parameter.code} has {len(parameter.component)} parts and no modifier")
-    tests = [
-        test(parameter_at(component.definition), "", part, bases)
-        for component, part in zip(parameter.component, parts, strict=True)
-    ]
+    tests = [test(part, "", each, bases) for (part, _), each in zip(components(parameter), parts, strict=True)]
     return lambda value: all(any(map(one, held)) for one, held in zip(tests, value, strict=True))
 
 

@@ -35,6 +35,8 @@ def document(case: dict[str, Any]) -> bytes:
         return bytes.fromhex(case["hex"])
     if "deep" in case:
         return filled("<Patient {F}>" + '<extension url="a">' * int(case["deep"]))
+    if "divs" in case:
+        return filled('<Patient {F}><text><status value="generated"/>' + "<div {X}>" * int(case["divs"]))
     if "digits" in case:
         return filled(f'<Patient {{F}}><multipleBirthInteger value="{"9" * int(case["digits"])}"/></Patient>')
     return filled(case["xml"])
