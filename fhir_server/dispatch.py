@@ -59,6 +59,8 @@ def _operation(request: FhirRequest) -> Handler:
 def _level_fits(operation: Operation, request: FhirRequest) -> bool:
     if request.type is None:
         return operation.system
+    if request.version is not None and not operation.versions:
+        return False
     types = operation.instances if request.id is not None else operation.types
     return "*" in types or request.type in types
 

@@ -23,6 +23,7 @@ class Operation:
     system: bool = False
     types: tuple[str, ...] = ()  # resource types of the type level; ("*",) for every type
     instances: tuple[str, ...] = ()  # resource types of the instance level; ("*",) for every type
+    versions: bool = False  # also of one version: Patient/1/_history/2/$meta
     affects_state: bool = False  # POST only when true
     definition: str | None = None  # canonical URL of the OperationDefinition
     doc: str = ""

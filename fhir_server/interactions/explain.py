@@ -24,6 +24,9 @@ async def explain(ctx: Context, query: Query, asked: Query, joins: Joins) -> Fhi
     find = compiler.compile(asked)
     plan = await ctx.repository.explain(ctx.principal, find.filter, sort=list(find.sort), limit=query.count + 1)
     parameters.append(_part("search", plan))
+    for probe in asked.probes:
+        said = f"{probe.name}: its ends are many, so that the search's own rows are judged batch by batch"
+        parameters.append({"name": "probe", "valueString": said})
     access = "none: no sign-in is configured" if ctx.principal.is_open else "the caller's compartments and scopes"
     parameters.append({"name": "access", "valueString": access})
     return FhirResponse(resource={"resourceType": "Parameters", "parameter": parameters})

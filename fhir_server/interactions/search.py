@@ -9,18 +9,15 @@ from urllib.parse import quote, urlencode
 
 from fhir_server import json
 from fhir_server.context import Context, FhirRequest, FhirResponse
-from fhir_server.interactions import includes
+from fhir_server.interactions import includes, pages
 from fhir_server.interactions.explain import explain
 from fhir_server.joins import Joins
 from fhir_server.outcomes import Issue, operation_outcome
 from fhir_server.registry import interaction
 from fhir_server.search import compile as compiler
 from fhir_server.search import cursor
-from fhir_server.search.compile import Find
-from fhir_server.search.cursor import Position
 from fhir_server.search.parse import parse
 from fhir_server.search.query import Query
-from fhir_server.storage.repository import Moment
 from fhir_server.storage.stored import Stored
 from fhir_server.summary import check_elements, summarize
 
@@ -37,13 +34,13 @@ async def search(ctx: Context, request: FhirRequest) -> FhirResponse:
     """A searchset Bundle: one page of matches as they are stored, and what was to be included with them."""
     query = _parse(ctx, request)
     joins = Joins(ctx.repository, ctx.principal, ctx.base_url)
-    asked = await joins.resolve(query)
+    if query.only_count:
+        counted = await _count(ctx, await joins.resolve(query), exact=query.total != "estimate")
+        return FhirResponse(text=_bundle([("self", _self(ctx, request, query))], [], counted))
+    asked = await joins.glance(query)
     if query.explain:
         return await explain(ctx, query, asked, joins)
-    if query.only_count:
-        counted = await _count(ctx, asked, exact=query.total != "estimate")
-        return FhirResponse(text=_bundle([("self", _self(ctx, request, query))], [], counted))
-    rows, links, notes = await _page(ctx, request, query, compiler.compile(asked))
+    rows, links, notes = await _page(ctx, request, joins, query, asked)
     included, more = await includes.included(ctx, query, rows)
     entries = [text for row in rows for text in _matches(ctx, asked, row)]
     entries += [_entry(ctx, query, row, "include") for row in included]
@@ -52,7 +49,7 @@ async def search(ctx: Context, request: FhirRequest) -> FhirResponse:
         entries.append(_outcome(issues))
     # A first page without a next one has shown everything.
     whole = query.cursor is None and all(name != "next" for name, _ in links)
-    total = len(rows) if whole and query.total != "none" else await _total(ctx, asked)
+    total = len(rows) if whole and query.total != "none" else await _total(ctx, joins, query, asked)
     return FhirResponse(text=_bundle(links, entries, total))
 
 
@@ -77,48 +74,27 @@ def _parse(ctx: Context, request: FhirRequest) -> Query:
 
 
 async def _page(
-    ctx: Context, request: FhirRequest, query: Query, find: Find
-) -> tuple[list[Stored], Links, list[Issue]]:
+    ctx: Context, request: FhirRequest, joins: Joins, query: Query, asked: Query
+) -> tuple[list[Stored], Links, tuple[Issue, ...]]:
     """The matches of the page asked for, the links from it to the others, and what the caller should know."""
     binding = f"{query.binding()}#{ctx.principal.fingerprint()}"
     at = cursor.decode(query.cursor, binding, ctx.secret) if query.cursor is not None else None
-    # One more than the page tells whether there is another.
-    rows, moment, notes = await _rows(ctx, query, compiler.page(find, at) if at is not None else find, at)
-    more = len(rows) > query.count
-    rows = rows[: query.count]
+    found = await pages.rows(ctx, joins, query, asked, at)
+    rows, more = found.rows[: query.count], len(found.rows) > query.count
     forward = at is None or at.forward
     if not forward:
         rows.reverse()
     links = [("self", _self(ctx, request, query))]
     if rows:
+        find = compiler.compile(asked)
         ends = {"previous": at is not None and (forward or more), "next": more or not forward}
         links.append(("first", _link(ctx, request, query)))
         for relation, there in ends.items():
             if there:
-                place = replace(compiler.position(find, rows, forward=relation == "next", at=at), moment=moment)
-                links.append((relation, _link(ctx, request, query, cursor.encode(place, binding, ctx.secret))))
-    return [row for row in rows if not row.deleted], links, notes
-
-
-async def _rows(
-    ctx: Context, query: Query, find: Find, at: Position | None
-) -> tuple[list[Stored], Moment | None, list[Issue]]:
-    """One row more than the page, and the moment whose order it shows, where that can change."""
-    repository, limit, keys = ctx.repository, query.count + 1, includes.needed(query)
-    if find.lasting:
-        contained = query.contained != "false"
-        rows = await repository.find(
-            ctx.principal, find.filter, sort=list(find.sort), limit=limit, keys=keys, contained=contained
-        )
-        return rows, None, []
-    asked = at.moment if at is not None else None
-    rows, moment = await repository.find_at(
-        ctx.principal, find.filter, sort=list(find.sort), limit=limit, keys=keys, moment=asked
-    )
-    if at is None or moment is not None:
-        return rows, moment, []
-    note = "The order of the first page is no longer known: what was changed meanwhile may be missing, or come twice."
-    return rows, moment, [Issue("incomplete", note, severity="warning")]
+                place = compiler.position(find, rows, forward=relation == "next", at=at)
+                text = cursor.encode(replace(place, moment=found.moment), binding, ctx.secret)
+                links.append((relation, _link(ctx, request, query, text)))
+    return [row for row in rows if not row.deleted], links, found.notes
 
 
 def _self(ctx: Context, request: FhirRequest, query: Query) -> str:
@@ -141,10 +117,11 @@ def _link(ctx: Context, request: FhirRequest, query: Query, place: str | None = 
 # ---- totals ------------------------------------------------------------------------------------------
 
 
-async def _total(ctx: Context, query: Query) -> int | None:
+async def _total(ctx: Context, joins: Joins, query: Query, asked: Query) -> int | None:
     if query.total in ("", "none"):
         return None
-    return await _count(ctx, query, exact=query.total == "accurate")
+    exact = await joins.resolve(query) if asked.probes else asked
+    return await _count(ctx, exact, exact=query.total == "accurate")
 
 
 async def _count(ctx: Context, query: Query, *, exact: bool) -> int:

@@ -91,6 +91,9 @@ def _route_instance(request: FhirRequest, method: str, rest: list[str]) -> None:
         case ["_history", version]:
             request.interaction = _choose({"GET": "vread"}, method)
             request.version = version
+        case ["_history", version, name] if name.startswith("$"):
+            request.version = version
+            request.operation, request.interaction = name[1:], "operation"
         case [name] if name.startswith("$"):
             request.operation, request.interaction = name[1:], "operation"
         case [name] if name == "*" or name in RESOURCE_TYPES:

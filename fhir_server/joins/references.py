@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fhir_server.access import Principal
-from fhir_server.outcomes import TooCostly
+from fhir_server.outcomes import FhirError, TooCostly
 from fhir_server.search.compile import count_filter
 from fhir_server.search.criteria import parents
 from fhir_server.search.fields import fields
@@ -19,6 +19,7 @@ from fhir_server.search.query import Chain, Has, Listed, PartOf, Query, Route
 from fhir_server.storage.repository import Repository
 
 MAX_FOUND = 100_000  # resources at one step of a chain
+FEW = 2_000  # resources that are looked up without a second thought
 _STEPS = 64  # levels of a hierarchy
 
 
@@ -39,24 +40,33 @@ class Seeker:
     principal: Principal
     base_url: str
     steps: list[Step]
+    limit: int = MAX_FOUND
 
     async def ids(self, query: Query) -> list[str]:
         """The "Type/id" of all that the query finds; TooCostly (400) when they are too many."""
         filter = count_filter(query)
-        self.steps.append(Step(query.canonical().partition(">")[2], filter, MAX_FOUND + 1))
-        found = await self.repository.ids(self.principal, filter, limit=MAX_FOUND + 1)
-        return _few(found)
+        self.steps.append(Step(query.canonical().partition(">")[2], filter, self.limit + 1))
+        return self.few(await self.repository.ids(self.principal, filter, limit=self.limit + 1))
 
     async def ends(self, filter: dict[str, Any], prefixes: Iterable[str]) -> list[str]:
         """What follows any of these prefixes in the keys of what fits the filter, each once, with the prefix."""
-        self.steps.append(Step("references", filter, 0))
-        return _few(sorted(await self.repository.keys(self.principal, filter, list(prefixes))))
+        # Where few are wanted, so many are read at most; else as many as the time for a query allows.
+        rows = self.limit + 1 if self.limit < MAX_FOUND else 0
+        self.steps.append(Step("references", filter, rows))
+        found, whole = await self.repository.keys(self.principal, filter, list(prefixes), limit=rows)
+        if not whole:
+            raise too_many(self.limit)
+        return self.few(sorted(found))
+
+    def few(self, found: list[str]) -> list[str]:
+        """These, unless they are too many."""
+        if len(found) > self.limit:
+            raise too_many(self.limit)
+        return found
 
 
-def _few(found: list[str]) -> list[str]:
-    if len(found) > MAX_FOUND:
-        raise TooCostly(f"A step of the chain finds more than {MAX_FOUND} resources; narrow it.")
-    return found
+def too_many(limit: int) -> FhirError:
+    return TooCostly(f"A step of the chain finds more than {limit} resources; narrow it.")
 
 
 async def chain(seeker: Seeker, wanted: Chain, query: Query) -> Criterion:
@@ -144,7 +154,7 @@ async def _parts(seeker: Seeker, ids: list[str]) -> list[str]:
         if keys := _references(parents(target), ids):
             filter = {"k": {"$in": list(keys)}}
             found += await seeker.repository.ids(seeker.principal, filter, limit=MAX_FOUND + 1)
-    return _few(found)
+    return seeker.few(found)
 
 
 async def _wholes(seeker: Seeker, ids: list[str]) -> list[str]:

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, replace
 
 from fhir_server.access import Principal
 from fhir_server.joins import references, terms
-from fhir_server.joins.references import Seeker, Step
+from fhir_server.joins.references import FEW, MAX_FOUND, Seeker, Step
+from fhir_server.outcomes import TooCostly
 from fhir_server.search.keys import Criterion
 from fhir_server.search.presence import chosen, limits
 from fhir_server.search.query import (
@@ -38,12 +39,41 @@ class Joins:
     base_url: str
     # A Bundle's pending writes may have sets that the database does not know yet.
     presence: bool = True
+    few: int = FEW  # what is found of a chain at a glance
     steps: list[Step] = field(default_factory=list)
 
     async def resolve(self, query: Query) -> Query:
-        """The query with every look-up replaced by what it found; itself when there are none."""
+        """The query with every look-up replaced by what it found; TooCostly (400) when that is too much."""
         filters = [await self._filter(one, own=query.contained == "false") for one in query.filters]
         return replace(query, filters=tuple(filters))
+
+    async def glance(self, query: Query) -> Query:
+        """The same, but chains that find more than a few are left as `probes` of the query."""
+        filters: list[Filter] = []
+        probes: list[Filter] = []
+        for one in query.filters:
+            found = await self._light(one) if query.contained == "false" else None
+            if found is None:
+                filters.append(await self._filter(one, own=query.contained == "false"))
+            elif isinstance(found.condition, Chain | Has):
+                probes.append(found)
+            else:
+                filters.append(found)
+        return replace(query, filters=tuple(filters), probes=tuple(probes))
+
+    async def _light(self, one: Filter) -> Filter | None:
+        """A chain, looked up if its end is among few, or with its inner query glanced at; None for anything else."""
+        wanted = one.condition
+        if not isinstance(wanted, Chain | Has) or one.negated or any(route.canonical for route in wanted.routes):
+            return None
+        inner = await self.glance(wanted.query)
+        if not inner.probes:
+            look = references.chain if isinstance(wanted, Chain) else references.has
+            try:
+                return replace(one, condition=await look(self._seeker(self.few), wanted, inner))  # type: ignore[arg-type]
+            except TooCostly:
+                pass
+        return replace(one, condition=replace(wanted, query=inner))
 
     async def _filter(self, one: Filter, *, own: bool) -> Filter:
         if isinstance(one.condition, Criterion) and one.otherwise is None:
@@ -81,8 +111,12 @@ class Joins:
             case Subsumed():
                 return await terms.subsumed(self._seeker(), wanted)
 
-    def _seeker(self) -> Seeker:
-        return Seeker(self.repository, self.principal, self.base_url, self.steps)
+    def seeker(self) -> Seeker:
+        """Who looks up for these joins."""
+        return self._seeker()
+
+    def _seeker(self, limit: int = MAX_FOUND) -> Seeker:
+        return Seeker(self.repository, self.principal, self.base_url, self.steps, limit)
 
     async def _presence(self, wanted: Presence) -> Condition:
         sets = await self.repository.presence_sets(*limits(wanted.resource_type))

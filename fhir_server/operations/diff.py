@@ -27,7 +27,7 @@ OF_SYSTEM = (
 )
 
 
-@operation("diff", system=True, instances=("*",))
+@operation("diff", system=True, instances=("*",), versions=True)
 async def diff(ctx: Context, request: FhirRequest) -> FhirResponse:
     """The changes from an earlier version (the one before, unless named) to the current one, or between two resources.
 

@@ -22,7 +22,7 @@ TOGETHER = 8  # questions to the database under way at once
 KINDS = {"profile": "_profile", "security": "_security", "tag": "_tag"}  # element → search parameter
 
 
-@operation("meta", system=True, types=("*",), instances=("*",))
+@operation("meta", system=True, types=("*",), instances=("*",), versions=True)
 async def meta(ctx: Context, request: FhirRequest) -> FhirResponse:
     """The profiles, tags and security labels in use; of one resource, its meta."""
     read(request, published("meta", request.type))

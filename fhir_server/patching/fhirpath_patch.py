@@ -108,6 +108,7 @@ def _read(parameter: Any) -> Operation:
     if not isinstance(type_, str) or type_ not in _PARTS:
         raise Invalid(f"The type of an operation is one of {', '.join(_PARTS)}.")
     wanted = {"type", "path", *_PARTS[type_]}
+    parts.pop("previousValue", None)  # what $diff tells besides
     if parts.keys() != wanted:
         raise Invalid(f"{type_} takes the parts {', '.join(sorted(wanted))}.")
     operation = Operation(type_, parts)

@@ -6,8 +6,10 @@ https://spec.openapis.org/oas/v3.1.0
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
+
+from fhir_server.registry import Operation
 
 Json = dict[str, Any]
 
@@ -15,10 +17,10 @@ _RESOURCE_RESULT = {"200": "Resource", "default": "Failure"}
 _WRITTEN = {"200": "Resource", "201": "Created", "default": "Failure"}
 
 
-def openapi(statement: Json, base_url: str, *, stateful: frozenset[str] = frozenset()) -> Json:
-    """The description of everything in the statement; operations named in `stateful` take POST only."""
+def openapi(statement: Json, base_url: str, *, operations: Mapping[str, Operation] | None = None) -> Json:
+    """The description of everything in the statement; `operations` say at which levels theirs may be called."""
     rest = statement["rest"][0]
-    build = _Builder(stateful)
+    build = _Builder(operations or {})
     for resource in rest["resource"]:
         build.type(resource)
     build.system(rest)
@@ -39,10 +41,10 @@ def openapi(statement: Json, base_url: str, *, stateful: frozenset[str] = frozen
 class _Builder:
     """Collects paths and the search parameters they share."""
 
-    def __init__(self, stateful: frozenset[str]) -> None:
+    def __init__(self, operations: Mapping[str, Operation]) -> None:
         self.paths: Json = {}
         self.parameters: Json = {}
-        self._stateful = stateful
+        self._operations = operations
 
     def type(self, resource: Json) -> None:
         """The paths of one resource type."""
@@ -53,7 +55,7 @@ class _Builder:
             if code in codes:
                 self._add(path, method, name, f"{name}_{operation['operationId']}", operation)
         for operation in resource.get("operation", ()):
-            self._operation(f"/{name}", name, operation["name"])
+            self._operation_of(name, operation["name"])
 
     def system(self, rest: Json) -> None:
         """The paths of the whole server."""
@@ -105,12 +107,21 @@ class _Builder:
         yield version, "get", "vread", _call("vread", "One version", ["id", "version", *_FORM], "Resource")
         yield f"/{name}/_history", "get", "history-type", _call("changes", "Changes of the type", _HISTORY, "Resource")
 
-    def _operation(self, path: str, tag: str, name: str) -> None:
-        call = _call("", f"${name}", [], "Resource", body="Resource")
-        key = f"{tag}_{name}".replace("-", "_")
+    def _operation_of(self, type_: str, name: str) -> None:
+        """The operation at the levels it has for this type."""
+        declared = self._operations.get(name)
+        if declared is None or not {"*", type_}.isdisjoint(declared.types):
+            self._operation(f"/{type_}", type_, name)
+        if declared is not None and not {"*", type_}.isdisjoint(declared.instances):
+            self._operation(f"/{type_}/{{id}}", type_, name, "_one", ["id"])
+
+    def _operation(self, path: str, tag: str, name: str, level: str = "", names: list[str] | None = None) -> None:
+        call = _call("", f"${name}", names or [], "Resource", body="Resource")
+        key = f"{tag}_{name}{level}".replace("-", "_")
         self._add(f"{path}/${name}", "post", tag, f"{key}_post", call)
-        if name not in self._stateful:
-            self._add(f"{path}/${name}", "get", tag, key, _call("", f"${name}", [], "Resource"))
+        declared = self._operations.get(name)
+        if declared is None or not declared.affects_state:
+            self._add(f"{path}/${name}", "get", tag, key, _call("", f"${name}", names or [], "Resource"))
 
     def _search_parameter(self, type_: str, parameter: Json) -> str:
         """The component of this search parameter; those that types share are listed once."""

@@ -98,8 +98,8 @@ async def _openapi(settings: Settings, base_url: str) -> bytes:
     kept = _descriptions.get(settings.open)
     if kept is None:
         statement = await _statement(settings, _BASE)
-        stateful = frozenset(o.name for o in registry.operations.values() if o.affects_state)
-        kept = _descriptions[settings.open] = json.encode(openapi(statement, _BASE, stateful=stateful))
+        description = openapi(statement, _BASE, operations=registry.operations)
+        kept = _descriptions[settings.open] = json.encode(description)
     return kept.replace(_BASE.encode(), base_url.encode())
 
 

@@ -141,7 +141,7 @@ def _paired(query: Query, filters: list[Filter]) -> list[Filter]:
     if first is None or second is None:
         return filters
     targets, asked = _all_keys(first, ""), _all_keys(second, "")
-    if len(targets) * len(asked) > 64:
+    if len(targets) * len(asked) > 2000:
         return filters
     if any(len(key) >= MAX_KEY or not key.isascii() or key.count("|") > 2 for key in (*targets, *asked)):
         return filters  # shortened, or not to be taken apart

@@ -181,6 +181,7 @@ class Query:
     used: tuple[tuple[str, str], ...] = ()
     ignored: tuple[Issue, ...] = ()
     cursor: str | None = None
+    probes: tuple[Filter, ...] = ()  # chains whose ends are too many to look up: judged page by page (joins/probe.py)
     depth: int = field(default=0, compare=False)  # how many chains deep it stands
 
     @property

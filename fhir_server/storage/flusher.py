@@ -160,7 +160,8 @@ class Flusher:
         database = self._database
         new = [write.envelope() for write in writes if write.base is None]
         changed = [
-            ReplaceOne({"_id": write.key, "v": write.base.version}, write.envelope())
+            # The creation stamp, too: an erased resource that was made again counts its versions from 1.
+            ReplaceOne({"_id": write.key, "v": write.base.version, "t": write.base.created}, write.envelope())
             for write in writes
             if write.base is not None
         ]

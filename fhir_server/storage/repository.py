@@ -99,6 +99,7 @@ class Repository:
         sort: SortKeys,
         limit: int,
         keys: bool = False,
+        contained: bool = False,
         moment: Moment | None = None,
     ) -> tuple[list[Stored], Moment | None]:
         """As `find`, in the order that was true at a moment (None: now, which is answered beside the resources).
@@ -126,11 +127,12 @@ class Repository:
         except OperationFailure as error:
             if error.code not in _FORGOTTEN:
                 raise
-            return await self.find(principal, filter, sort=sort, limit=limit, keys=keys), None
+            found = await self.find(principal, filter, sort=sort, limit=limit, keys=keys, contained=contained)
+            return found, None
         cursor = answer["cursor"]
         rows = [from_document(document) for document in cursor["firstBatch"] if "d" not in document]
-        today = {} if not rows else await self._today(principal, [row.key for row in rows], keys=keys)
-        found: list[Stored] = []
+        today = {} if not rows else await self._today(principal, [row.key for row in rows], keys, contained)
+        found = []
         for row in rows:
             now = today.get(row.key)
             if now is None:
@@ -143,8 +145,8 @@ class Repository:
         at = cursor["atClusterTime"]
         return found, (at.time, at.inc)
 
-    async def _today(self, principal: Principal, ids: list[str], *, keys: bool) -> dict[str, Stored]:
-        rows = await self.find(principal, {"_id": {"$in": ids}}, limit=len(ids), keys=keys)
+    async def _today(self, principal: Principal, ids: list[str], keys: bool, contained: bool) -> dict[str, Stored]:
+        rows = await self.find(principal, {"_id": {"$in": ids}}, limit=len(ids), keys=keys, contained=contained)
         return {row.key: row for row in rows}
 
     async def ids(self, principal: Principal, filter: Mapping[str, Any], *, limit: int) -> list[str]:
@@ -154,21 +156,28 @@ class Repository:
             found = await cursor.limit(limit).max_time_ms(self._milliseconds).to_list()
         return [document["_id"] for document in found if "d" not in document]
 
-    async def keys(self, principal: Principal, filter: Mapping[str, Any], prefixes: Sequence[str]) -> set[str]:
-        """The search keys with one of these prefixes, of all current resources that fit.
+    async def keys(
+        self, principal: Principal, filter: Mapping[str, Any], prefixes: Sequence[str], *, limit: int = 0
+    ) -> tuple[set[str], bool]:
+        """The search keys with one of these prefixes of the current resources that fit, and whether of all of them.
 
-        Read off the driver's raw batches: decoding each document would take ten times as long.
+        At most `limit` resources are read, unless it is 0. Read off the driver's raw batches: decoding each document
+        would take ten times as long.
         """
         beginnings = b"|".join(re.escape(prefix.encode()) for prefix in prefixes)
         # An array's element is its type, its index, NUL, its length, and then the text up to NUL: no text forges that.
         pattern = re.compile(rb"\x02\d+\x00.{4}((?:" + beginnings + rb")[^\x00]*)\x00", re.DOTALL)
         found: set[bytes] = set()
         wanted = _both(filter, visible(principal))
-        cursor = self._database.resource.find_raw_batches(wanted, {"_id": 0, "k": 1}, max_time_ms=self._milliseconds)
+        cursor = self._database.resource.find_raw_batches(
+            wanted, {"_id": 0, "k": 1}, limit=limit, max_time_ms=self._milliseconds
+        )
+        rows = 0
         with in_time():
             async for batch in cursor:
                 found.update(pattern.findall(batch))  # type: ignore[call-overload]
-        return {key.decode() for key in found}
+                rows += _documents(batch)  # type: ignore[arg-type]
+        return {key.decode() for key in found}, not limit or rows < limit
 
     async def presence_sets(self, first: str, last: str) -> list[str]:
         """The sets of parameters that resources have, from the first up to, not including, the last.
@@ -238,6 +247,15 @@ class Repository:
         """Take every version of a resource out for good; answers how many went, 0 when there never was one."""
         visible(principal)
         return await erase(self._database, f"{type_}/{id_}")
+
+
+def _documents(batch: bytes) -> int:
+    """How many BSON documents stand in a row: each begins with its length."""
+    count = position = 0
+    while position < len(batch):
+        position += int.from_bytes(batch[position : position + 4], "little")
+        count += 1
+    return count
 
 
 def _both(first: Mapping[str, Any], second: Mapping[str, Any]) -> Document:

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Coroutine, Iterator
+from dataclasses import replace
+from typing import Any, TypeVar
 
 import pytest
 
 from fhir_server import json
 from fhir_server.access.principal import SYSTEM
+from fhir_server.config import Settings
+from fhir_server.context import Context
+from fhir_server.dispatch import dispatch
+from fhir_server.interactions.pages import rows
 from fhir_server.joins import Joins
 from fhir_server.outcomes import FhirError
-from fhir_server.search.compile import compile, count_filter
+from fhir_server.search.compile import compile, count_filter, position
+from fhir_server.search.cursor import Position
 from fhir_server.search.query import Query
 from fhir_server.search.types.date import period
 from fhir_server.storage.clock import Clock
@@ -22,6 +28,7 @@ from tests.search.finder import BASE, envelope, query
 from tests.search.test_cases import FILES, load
 
 Json = dict[str, Any]
+Result = TypeVar("Result")
 CASES = [(path.stem, *case) for path in FILES for case in load(path) if "finds" in case[2] or "error" in case[2]]
 
 
@@ -42,8 +49,11 @@ class Finder:
         self._loop.run_until_complete(self.database.close())
         self._loop.close()
 
+    def run(self, coroutine: Coroutine[Any, Any, Result]) -> Result:
+        return self._loop.run_until_complete(coroutine)
+
     def check(self, file: str, content: Json, case: Json) -> None:
-        self._loop.run_until_complete(self._check(file, content, case))
+        self.run(self._check(file, content, case))
 
     async def _fill(self, file: str, content: Json) -> None:
         if file == self._file:
@@ -72,11 +82,30 @@ class Finder:
             return
         assert "error" not in case, "was not refused"
         find = compile(asked)
-        rows = await self.repository.find(SYSTEM, find.filter, sort=list(find.sort), limit=100)
-        assert {row.id for row in rows} == set(case["finds"])
-        assert await self.repository.count(SYSTEM, count_filter(asked)) == len(rows)
+        found = await self.repository.find(SYSTEM, find.filter, sort=list(find.sort), limit=100)
+        assert {row.id for row in found} == set(case["finds"])
+        assert await self.repository.count(SYSTEM, count_filter(asked)) == len(found)
+        assert await self._judged(case["search"], options) == {row.key for row in found}
         places, _ = await self.repository.find_at(SYSTEM, find.filter, sort=list(find.sort), limit=100)
-        assert [row.key for row in places] == [row.key for row in rows]
+        assert [row.key for row in places] == [row.key for row in found]
+
+    async def _judged(self, search: str, options: Json) -> set[str]:
+        """The same page by page, as if every chain led to more than can be looked up."""
+        settings, base = Settings(), options["base_url"]
+        ctx = Context(SYSTEM, self.repository, settings, base, dispatch=dispatch)
+        joins = Joins(self.repository, SYSTEM, base, few=0)
+        whole = replace(query(search, **options), count=1)
+        asked = await joins.glance(whole)
+        found: list[str] = []
+        at: Position | None = None
+        while True:
+            page = (await rows(ctx, joins, whole, asked, at)).rows
+            found += [row.key for row in page[:1]]
+            if len(page) < 2:
+                break
+            at = position(compile(asked), page[:1], at=at)
+        assert len(found) == len(set(found))
+        return set(found)
 
     async def _asked(self, search: str, options: Json) -> Query | FhirError:
         try:
@@ -122,3 +151,14 @@ def test_a_wrong_case_fails(finder: Finder, wrong: Json) -> None:
     }
     with pytest.raises(AssertionError):
         finder.check("wrong", content, wrong)
+
+
+def test_what_is_many_is_judged_row_by_row(finder: Finder) -> None:
+    """So that the comparison above is one of two ways and not of one with itself."""
+
+    async def glance(few: int, search: str) -> Query:
+        return await Joins(finder.repository, SYSTEM, BASE, few=few).glance(query(search))
+
+    for search in ("Observation?patient.gender=male", "Patient?_has:Observation:patient:status=final"):
+        assert finder.run(glance(0, search)).probes, search
+        assert not finder.run(glance(100, search)).probes, search

@@ -54,9 +54,9 @@ def compare(search: Search, resources: Mapping[str, Json] | Oracle, queries: Ite
 
 def disagreement(search: Search, oracle: Oracle, path: str, pairs: list[tuple[str, str]]) -> Disagreement | None:
     """One query's disagreement, None when both find the same."""
-    expected = oracle.search(path, pairs)
+    expected = oracle.search(path, pairs) - oracle.unsure
     try:
-        found = search(path, pairs)
+        found = search(path, pairs) - oracle.unsure
     except NotSupported as error:
         return Disagreement(path, tuple(pairs), error=str(error), refused=str(error))
     except Exception as error:

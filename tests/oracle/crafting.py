@@ -206,8 +206,8 @@ class Crafter:
                 number += Decimal(self.rng.randint(1, 9)).scaleb(-places)
             case "below":
                 number -= Decimal(self.rng.randint(1, 9)).scaleb(-places - 1)
-            case "exponent" if places:
-                return f"{int(number.scaleb(places))}e-{places}"
+            case "exponent" if places > 1:  # 1e2 is [95, 105) in the text and 5.40e-3 is not like it: with a point
+                return f"{number.scaleb(1):f}e-1"
         return f"{number:f}"
 
     def quantity(self, parameter: SearchParameter, node: Node, resource: Json) -> Crafted:
@@ -262,12 +262,26 @@ class Crafter:
             case "version" if found.version and parameter.code == "url":
                 return "", f"{escape(found.value)}|{escape(self.rng.choice((found.version, '0.0.7')))}"
             case "below" if is_url:
-                return "below", escape(found.value.rpartition("/")[0] + self.rng.choice(("", "/")))
+                below = found.value.rpartition("/")[0] + self.rng.choice(("", "/"))
+                return ("below", escape(below)) if self.is_segmented(parameter, resource, below) else None
             case "above" if is_url:
-                return "above", escape(f"{found.value}/_history/5")
+                above = f"{found.value}/_history/5"
+                return ("above", escape(above)) if self.is_segmented(parameter, resource, above) else None
             case "altered":
                 return "", escape(f"{found.value}-x")
         return "", escape(found.value)
+
+    def is_segmented(self, parameter: SearchParameter, resource: Json, wanted: str) -> bool:
+        """Whether no value begins like this, or begins this, amid a segment: whether those are found is open."""
+        held: Any = self.oracle.index(resource["resourceType"], parameter).values
+        pairs = (sorted((each.value, wanted), key=len) for each in held)
+        return not any(
+            longer.startswith(shorter)
+            and longer != shorter
+            and not shorter.endswith("/")
+            and longer[len(shorter)] != "/"
+            for shorter, longer in pairs
+        )
 
     def composite(self, parameter: SearchParameter, node: Node, resource: Json) -> Crafted:
         written = []

@@ -45,7 +45,7 @@ class Leaves:
             "integer": lambda _: rng.randint(-5, 400),
             "positiveInt": lambda _: rng.randint(1, 400),
             "unsignedInt": lambda _: rng.randint(0, 400),
-            "decimal": lambda _: self.decimal(),
+            "decimal": self.number,
             "date": lambda _: self.day()[: rng.choice((4, 7, 10, 10))],
             "dateTime": lambda _: self.date_time(),
             "instant": lambda _: self.instant(),
@@ -142,6 +142,11 @@ class Leaves:
     def canonical(self, element: ElementDefinition) -> str:
         version = self.rng.choice(("", "", "|1.0", "|1.1", "|2.0"))
         return f"http://example.org/canonical/{self.rng.choice('abc')}{version}"
+
+    def number(self, element: ElementDefinition) -> Decimal:
+        if element.path in ("Location.position.latitude", "Location.position.longitude"):
+            return Decimal(self.rng.randint(-8500, 8500)).scaleb(-2)
+        return self.decimal()
 
     def decimal(self) -> Decimal:
         return Decimal(self.rng.randint(1, 2000)).scaleb(-self.rng.randint(0, 3))

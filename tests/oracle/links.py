@@ -16,7 +16,7 @@ class Link(NamedTuple):
     local: str = ""
     url: str = ""
     version: str = ""  # of the resource after /_history/, of a canonical after |
-    canonical: bool = False  # then only a resource with this canonical URL is followed
+    canonical: bool = False
     nested: bool = False  # the resource is inside, so nothing is to be followed
 
 
@@ -73,6 +73,6 @@ def identifiers(node: Node) -> Iterator[Token]:
 
 
 def listed(resource: Json, bases: tuple[str, ...]) -> set[str]:
-    """The resources in a List's entries."""
-    entries = resource.get("entry", ())
-    return {link(each["item"].get("reference", ""), "", bases).local for each in entries if "item" in each} - {""}
+    """The resources in a List's entries, without those marked as deleted from it."""
+    entries = [each["item"] for each in resource.get("entry", ()) if "item" in each and not each.get("deleted")]
+    return {link(each.get("reference", ""), "", bases).local for each in entries} - {""}

@@ -39,8 +39,11 @@ class Oracle:
         self.by_type: dict[str, dict[str, Json]] = defaultdict(dict)
         self._indexes: dict[tuple[str, str, str], Index] = {}
         self._urls: dict[str, set[str]] = defaultdict(set)
+        self.unsure: set[str] = set()  # keys with a value that the text leaves to the server: never compared
         for key, resource in resources.items():
             self.by_type[resource["resourceType"]][key] = resource
+            if _has_samples(resource):
+                self.unsure.add(key)
             if isinstance(resource.get("url"), str):
                 self._urls[resource["url"]].add(key)
             for inside in resource.get("contained", ()) if chain_into_contained else ():
@@ -167,7 +170,7 @@ class Oracle:
         assert isinstance(link, Link)
         if link.nested:
             return set()
-        if link.local and not link.canonical:
+        if link.local:
             return {link.local}
         found = self._urls.get(link.url, set()) if link.canonical else set()
         return {key for key in found if link.version in ("", self.by_type[key.split("/")[0]][key].get("version"))}
@@ -180,6 +183,12 @@ class Oracle:
     def types(self) -> frozenset[str]:
         """The types that occur."""
         return RESOURCE_TYPES & {name for name, held in self.by_type.items() if held}
+
+
+def _has_samples(resource: Json) -> bool:
+    """Whether an Observation has SampledData, which R4 has quantity parameters select and doesn't say how."""
+    parts = [resource, *resource.get("component", ())] if resource["resourceType"] == "Observation" else []
+    return any("valueSampledData" in each for each in parts)
 
 
 def search(resources: Mapping[str, Json], path: str, pairs: Pairs, *bases: str) -> set[str]:

@@ -23,7 +23,9 @@ class Position(NamedTuple):
 def positions(node: Node) -> Iterator[Position]:
     """The position of a node."""
     if isinstance(node.value, dict) and {"latitude", "longitude"} <= node.value.keys():
-        yield Position(float(node.value["latitude"]), float(node.value["longitude"]))
+        position = Position(float(node.value["latitude"]), float(node.value["longitude"]))
+        if abs(position.latitude) <= 90 and abs(position.longitude) <= 180:
+            yield position
 
 
 def near(parts: list[str]) -> Callable[[Position], bool]:

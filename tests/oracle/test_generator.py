@@ -41,7 +41,7 @@ def test_every_parameter_is_asked_for_and_most_queries_find_something() -> None:
     oracle = Oracle(complete({}, Random(1), each=3))
     asked: set[tuple[str, str]] = set()
     hits = Counter[bool]()
-    for path, pairs in generate(Random(2), oracle, 6000):
+    for path, pairs in generate(Random(2), oracle, 8000):
         asked |= {(path.rpartition("/")[2], name.partition(":")[0].partition(".")[0]) for name, _ in pairs}
         hits[bool(oracle.search(path, pairs))] += 1
     known = {(name, code) for name in TYPES for code in codes_of(name) if not code.startswith("_")}

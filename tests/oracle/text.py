@@ -18,7 +18,7 @@ ADDRESS_PARTS = ("text", "line", "city", "district", "state", "postalCode", "cou
 
 
 class Text(NamedTuple):
-    """One string of a resource; `later` are the words of a family name after its first."""
+    """One string of a resource; `later` is a family name from each of its later words on."""
 
     raw: str
     folded: str
@@ -48,12 +48,15 @@ def strings(node: Node) -> Iterator[Text]:
     elif isinstance(node.value, str):
         folded = fold(node.value)
         family = node.element is not None and node.element.path == "HumanName.family"
-        yield Text(node.value, folded, tuple(folded.split()[1:]) if family else ())
+        words = folded.split() if family else []
+        yield Text(node.value, folded, tuple(" ".join(words[first:]) for first in range(1, len(words))))
 
 
 def spoken(node: Node) -> Iterator[Text]:
-    """What `phonetic` searches: "either family or given name", or a whole string."""
-    for child in (*children(node, "family"), *children(node, "given")) if node.type == "HumanName" else (node,):
+    """What `phonetic` searches: "either family or given name", apart or in the text, or a whole string."""
+    parts = ("family", "given", "text")
+    spoken_parts = [child for name in parts for child in children(node, name)] if node.type == "HumanName" else [node]
+    for child in spoken_parts:
         yield from strings(child)
 
 

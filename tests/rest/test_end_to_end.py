@@ -12,7 +12,7 @@ import pytest
 from fhir.resources.R4B.capabilitystatement import CapabilityStatement
 
 from fhir_server.rest.pages import DEMOS
-from fhir_server.search.registry import parameters
+from fhir_server.search.registry import SearchParameter, parameters
 from tests.rest.test_cases import cases, content
 
 REFUSED_BY_UVICORN = b"HTTP/1.1 400 "
@@ -60,15 +60,24 @@ def test_capability_statement(client: httpx.Client, server: str) -> None:
     }
 
 
+def sample(parameter: SearchParameter) -> str:
+    """A value of the form that the parameter takes."""
+    samples = {"date": "2024", "number": "1", "quantity": "1", "uri": "urn:x", "special": "1|2|3|km"}
+    if parameter.type == "reference":
+        return f"{parameter.targets[0]}/1" if parameter.targets else "x"
+    if parameter.type == "composite":
+        by_url = {one.url: one for one in parameters(parameter.resource_type).values()}
+        parts = [by_url[url] for url, _ in parameter.components]
+        # R4 has the two parts of this one exchanged.
+        return "$".join(sample(part) for part in (parts[::-1] if parameter.code == "relationship" else parts))
+    return samples.get(parameter.type, "x")
+
+
 def test_every_declared_search_parameter_is_answered(client: httpx.Client) -> None:
     rest = client.get("/metadata").json()["rest"][0]
-    samples = {"date": "2024", "number": "1", "quantity": "1", "uri": "urn:x", "reference": "Patient/1"}
     for resource in rest["resource"]:
         for parameter in resource.get("searchParam", ()):
-            value = samples.get(parameter["type"], "x")
-            if parameter["type"] == "reference":
-                targets = parameters(resource["type"])[parameter["name"]].targets
-                value = f"{targets[0]}/1" if targets else value
+            value = sample(parameters(resource["type"])[parameter["name"]])
             answer = client.get(f"/{resource['type']}", params={parameter["name"]: value, "_count": "0"})
             assert answer.status_code == 200, (resource["type"], parameter["name"], answer.text)
 

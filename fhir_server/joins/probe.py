@@ -1,0 +1,87 @@
+"""Chains whose ends are too many to look up: the search's own rows are judged instead, batch by batch.
+
+`Observation?patient.gender=female` on a server with a million patients: half of all rows fit, so a page is full after
+two batches, however many patients there are. docs/decisions/0010-chains.md says when which way is taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from fhir_server.joins.references import Seeker
+from fhir_server.search.compile import count_filter
+from fhir_server.search.keys import Criterion
+from fhir_server.search.query import Chain, Filter, Has, Query
+from fhir_server.storage.stored import Stored
+
+_WIDTH = 5_000  # inner rows of one batch
+
+
+async def fitting(seeker: Seeker, probes: Sequence[Filter], rows: list[Stored]) -> list[Stored]:
+    """Those of the rows (with their keys) that fit every probe."""
+    for probe in probes:
+        if rows:
+            wanted = probe.condition
+            assert isinstance(wanted, Chain | Has)
+            rows = await (_chain if isinstance(wanted, Chain) else _has)(seeker, wanted, rows)
+    return rows
+
+
+async def _chain(seeker: Seeker, wanted: Chain | Has, rows: list[Stored]) -> list[Stored]:
+    """Rows that refer to something the inner query finds."""
+    ends = {row.key: _ends(wanted, row) for row in rows}
+    candidates = sorted(set().union(*ends.values()))
+    found = set(await _found(seeker, wanted.query, Criterion(ids=tuple(candidates)))) if candidates else set()
+    return [row for row in rows if not found.isdisjoint(ends[row.key])]
+
+
+def _ends(wanted: Chain | Has, row: Stored) -> set[str]:
+    found: set[str] = set()
+    for route in wanted.routes:
+        opening = f"{route.prefix}{route.target}/"
+        found.update(key[len(route.prefix) :] for key in row.keys or () if key.startswith(opening))
+    return {key for key in found if key.count("/") == 1}
+
+
+async def _has(seeker: Seeker, wanted: Chain | Has, rows: list[Stored]) -> list[Stored]:
+    """Rows that something the inner query finds refers to."""
+    asked = {f"{route.prefix}{row.key}": row.key for row in rows for route in wanted.routes if route.target == row.type}
+    if not asked:
+        return []
+    inner = _limited(wanted.query, Criterion(keys=tuple(asked)))
+    if wanted.query.probes:
+        found = {key for row in await _rows(seeker, inner) for key in row.keys or ()}
+    else:
+        prefixes = {f"{route.prefix}{route.target}/" for route in wanted.routes}
+        found, _ = await seeker.repository.keys(seeker.principal, count_filter(inner), sorted(prefixes))
+    fit = {asked[key] for key in found if key in asked}
+    return [row for row in rows if row.key in fit]
+
+
+async def _found(seeker: Seeker, query: Query, candidates: Criterion) -> list[str]:
+    """Those of the candidates that the query finds."""
+    inner = _limited(query, candidates)
+    if query.probes:
+        return [row.key for row in await _rows(seeker, inner)]
+    return await seeker.repository.ids(seeker.principal, count_filter(inner), limit=len(candidates.ids or ()))
+
+
+async def _rows(seeker: Seeker, query: Query) -> list[Stored]:
+    """What an inner query with probes of its own finds among candidates."""
+    filter = count_filter(query)
+    rows = await seeker.repository.find(seeker.principal, filter, limit=_WIDTH + 1, keys=True)
+    if len(rows) <= _WIDTH:
+        return await fitting(seeker, query.probes, rows)
+    ids = await seeker.repository.ids(seeker.principal, filter, limit=seeker.limit + 1)
+    found: list[Stored] = []
+    seeker.few(ids)
+    for start in range(0, len(ids), _WIDTH):
+        some = {"_id": {"$in": ids[start : start + _WIDTH]}}
+        part = await seeker.repository.find(seeker.principal, some, limit=_WIDTH, keys=True)
+        found += await fitting(seeker, query.probes, part)
+    return found
+
+
+def _limited(query: Query, candidates: Criterion) -> Query:
+    return replace(query, filters=(*query.filters, Filter("", "", candidates)))
