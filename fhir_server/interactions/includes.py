@@ -19,7 +19,7 @@ MAX_STEPS = 16  # of :iterate
 
 def needed(query: Query) -> bool:
     """Whether the keys of the matches are wanted."""
-    return bool(query.includes)
+    return bool(query.includes or query.revincludes)
 
 
 async def included(ctx: Context, query: Query, rows: list[Stored]) -> tuple[list[Stored], list[Issue]]:

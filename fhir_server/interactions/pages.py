@@ -52,7 +52,8 @@ async def rows(ctx: Context, joins: Joins, query: Query, asked: Query, at: Posit
 
 
 async def _read(ctx: Context, query: Query, find: Find, limit: int, moment: Moment | None, *, keys: bool) -> Rows:
-    contained = query.contained != "false"
+    # Chains lead into contained resources, too.
+    contained = keys or query.contained != "false"
     repository, sort = ctx.repository, list(find.sort)
     if find.lasting:
         return Rows(

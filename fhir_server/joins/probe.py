@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from fhir_server.joins.references import Seeker
-from fhir_server.search.compile import count_filter
+from fhir_server.joins.references import Seeker, numbers
+from fhir_server.search.compile import containing, count_filter
 from fhir_server.search.keys import Criterion
+from fhir_server.search.memory import matches
 from fhir_server.search.query import Chain, Filter, Has, Query
 from fhir_server.storage.stored import Stored
 
@@ -33,7 +34,17 @@ async def _chain(seeker: Seeker, wanted: Chain | Has, rows: list[Stored]) -> lis
     ends = {row.key: _ends(wanted, row) for row in rows}
     candidates = sorted(set().union(*ends.values()))
     found = set(await _found(seeker, wanted.query, Criterion(ids=tuple(candidates)))) if candidates else set()
-    return [row for row in rows if not found.isdisjoint(ends[row.key])]
+    found |= await _inside(seeker, wanted, rows)
+    return [row for row in rows if row.key in found or not found.isdisjoint(ends[row.key])]
+
+
+async def _inside(seeker: Seeker, wanted: Chain | Has, rows: list[Stored]) -> set[str]:
+    """Rows with a contained resource at the end of the reference that the inner query would find."""
+    asked = containing(wanted.query, numbers(wanted.routes))["c"]["$elemMatch"]
+    fit = [(row, one) for row in rows for one in row.contained or () if matches(asked, one)]
+    # A contained resource with its keys is as good as a row.
+    ends = [Stored(one["ty"], f"{place}", 0, 0, keys=one["k"]) for place, (_, one) in enumerate(fit)]
+    return {fit[int(end.id)][0].key for end in await fitting(seeker, wanted.query.probes, ends)}
 
 
 def _ends(wanted: Chain | Has, row: Stored) -> set[str]:
@@ -70,7 +81,7 @@ async def _found(seeker: Seeker, query: Query, candidates: Criterion) -> list[st
 async def _rows(seeker: Seeker, query: Query) -> list[Stored]:
     """What an inner query with probes of its own finds among candidates."""
     filter = count_filter(query)
-    rows = await seeker.repository.find(seeker.principal, filter, limit=_WIDTH + 1, keys=True)
+    rows = await seeker.repository.find(seeker.principal, filter, limit=_WIDTH + 1, keys=True, contained=True)
     if len(rows) <= _WIDTH:
         return await fitting(seeker, query.probes, rows)
     ids = await seeker.repository.ids(seeker.principal, filter, limit=seeker.limit + 1)
@@ -78,7 +89,7 @@ async def _rows(seeker: Seeker, query: Query) -> list[Stored]:
     seeker.few(ids)
     for start in range(0, len(ids), _WIDTH):
         some = {"_id": {"$in": ids[start : start + _WIDTH]}}
-        part = await seeker.repository.find(seeker.principal, some, limit=_WIDTH, keys=True)
+        part = await seeker.repository.find(seeker.principal, some, limit=_WIDTH, keys=True, contained=True)
         found += await fitting(seeker, query.probes, part)
     return found
 

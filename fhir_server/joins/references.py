@@ -11,9 +11,9 @@ from typing import Any
 
 from fhir_server.access import Principal
 from fhir_server.outcomes import FhirError, TooCostly
-from fhir_server.search.compile import count_filter
+from fhir_server.search.canonical import url_number
+from fhir_server.search.compile import containing, count_filter
 from fhir_server.search.criteria import parents
-from fhir_server.search.fields import fields
 from fhir_server.search.keys import Criterion
 from fhir_server.search.query import Chain, Has, Listed, PartOf, Query, Route
 from fhir_server.storage.repository import Repository
@@ -71,47 +71,57 @@ def too_many(limit: int) -> FhirError:
 
 async def chain(seeker: Seeker, wanted: Chain, query: Query) -> Criterion:
     """The keys of references to what the query finds."""
-    by_id = [route for route in wanted.routes if not route.canonical]
     by_url = [route for route in wanted.routes if route.canonical]
-    keys: list[str] = []
-    if by_id:
-        ids = await seeker.ids(query)
-        prefixes: dict[str, list[str]] = {}
-        for route in by_id:
-            prefixes.setdefault(route.target, []).append(route.prefix)
-        keys += [prefix + id_ for id_ in ids for prefix in prefixes.get(id_.partition("/")[0], ())]
+    prefixes: dict[str, list[str]] = {}
+    for route in wanted.routes:
+        prefixes.setdefault(route.target, []).append(route.prefix)
+    keys = [prefix + id_ for id_ in await seeker.ids(query) for prefix in prefixes.get(id_.partition("/")[0], ())]
+    inside: list[str] = []
+    if len(by_url) < len(wanted.routes):
+        inside = await _containing(seeker, wanted, query)
     if by_url:
         urls = await _urls(seeker, query)
         keys += [route.prefix + url for route in by_url for url in urls.get(route.target, ())]
-    return Criterion(keys=tuple(dict.fromkeys(keys)))
+    found = Criterion(keys=tuple(dict.fromkeys(keys)))
+    return found | Criterion(ids=tuple(inside)) if inside else found
+
+
+async def _containing(seeker: Seeker, wanted: Chain, query: Query) -> list[str]:
+    """ "A chained condition will be evaluated inside contained resources": what contains one that fits.
+
+    https://hl7.org/fhir/R4/search.html#contained
+    """
+    filter = containing(query, numbers(wanted.routes))
+    return seeker.few(await seeker.repository.ids(seeker.principal, filter, limit=seeker.limit + 1))
+
+
+def numbers(routes: Iterable[Route]) -> set[str]:
+    """The numbers of the parameters that the routes belong to."""
+    return {route.prefix[:-1] for route in routes}
 
 
 async def has(seeker: Seeker, wanted: Has, query: Query) -> Criterion:
     """What the resources that the query finds refer to."""
     filter = count_filter(query)
-    by_id = {f"{route.prefix}{route.target}/" for route in wanted.routes if not route.canonical}
-    found = Criterion()
-    if by_id:
-        keys = await seeker.ends(filter, by_id)
-        ids = dict.fromkeys(key.partition(">")[2] for key in keys if "/_history/" not in key)
-        found |= Criterion(ids=tuple(ids))
+    keys = await seeker.ends(filter, {f"{route.prefix}{route.target}/" for route in wanted.routes})
+    ids = dict.fromkeys(key.partition(">")[2] for key in keys if "/_history/" not in key)
+    found = Criterion(ids=tuple(ids))
     by_url = [route for route in wanted.routes if route.canonical]
     if by_url:
-        keys = await seeker.ends(filter, {f"{route.prefix}http" for route in by_url})
-        targets = {route.target for route in by_url}
-        numbers = [fields(target)["url"].parameter.number for target in sorted(targets) if "url" in fields(target)]
-        urls = dict.fromkeys(key.partition(">")[2] for key in keys)
-        found |= Criterion(keys=tuple(f"{number}={url}" for number in numbers for url in urls))
+        keys = await seeker.ends(filter, {route.prefix for route in by_url})
+        own = sorted({number for route in by_url if (number := url_number(route.target))})
+        urls = dict.fromkeys(url for key in keys if ":" in (url := key.partition(">")[2]))
+        found |= Criterion(keys=tuple(f"{number}={url}" for number in own for url in urls))
     return found
 
 
 async def _urls(seeker: Seeker, query: Query) -> dict[str, list[str]]:
     """The canonical URLs of what the query finds, by resource type."""
-    numbers = {fields(name)["url"].parameter.number: name for name in query.types if "url" in fields(name)}
-    keys = await seeker.ends(count_filter(query), {f"{number}=" for number in numbers})
+    names = {number: name for name in query.types if (number := url_number(name))}
+    keys = await seeker.ends(count_filter(query), {f"{number}=" for number in names})
     found: dict[str, list[str]] = {}
     for key in keys:
-        found.setdefault(numbers[key[:3]], []).append(key[4:])
+        found.setdefault(names[key[:3]], []).append(key[4:])
     return found
 
 

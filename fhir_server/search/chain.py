@@ -13,6 +13,7 @@ from fhir_server.search.criteria import parameter, routes
 from fhir_server.search.fields import Field, fields
 from fhir_server.search.query import Chain, Filter, Has, Query, Route
 from fhir_server.search.registry import parameters
+from fhir_server.search.restrictions import check_chain
 from fhir_server.search.scope import Scope, Unknown
 
 Read = Callable[[Scope, str, str], Filter]
@@ -25,9 +26,11 @@ def chain(scope: Scope, name: str, value: str, read: Read) -> Filter:
     head, _, rest = name.partition(".")
     code, _, modifier = head.partition(":")
     found: list[Route] = []
-    for type_name in scope.types:
-        found += _routes(_reference(type_name, code, scope), modifier, name)
     wanted = rest.partition(".")[0].partition(":")[0]
+    for type_name in scope.types:
+        field = _reference(type_name, code, scope)
+        check_chain(field.parameter, wanted)
+        found += _routes(field, modifier, name)
     targets = sorted({route.target for route in found if _has_parameter(route.target, wanted)})
     if not targets:
         raise Unknown(Invalid(f"Nothing that '{head[:64]}' refers to has a search parameter '{wanted[:64]}'."))

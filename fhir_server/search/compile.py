@@ -5,7 +5,7 @@ docs/decisions/0004-search-keys.md says which index serves what.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import product
@@ -83,6 +83,11 @@ def _within(query: Query) -> Document:
         clauses.append(_compartment(query.types, *query.compartment))
     numbers = [type_number(one) for one in query.types]
     return _all([{"k": {"$in": numbers}}, *clauses])
+
+
+def containing(query: Query, numbers: Iterable[str]) -> Document:
+    """Resources that refer, by parameters with these numbers, to a contained resource that fits the query."""
+    return {"c": {"$elemMatch": {"$and": [_within(query), {"p": {"$in": sorted(numbers)}}]}}}
 
 
 def contained_matches(query: Query, contained: Sequence[Document]) -> list[str]:

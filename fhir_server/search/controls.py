@@ -12,6 +12,7 @@ from fhir_server.outcomes import Invalid, NotSupported
 from fhir_server.search.fields import fields
 from fhir_server.search.query import Contained, Include, Query, Sort, Total
 from fhir_server.search.registry import SearchParameter, parameters
+from fhir_server.search.restrictions import incomplete
 
 # Not part of the search: the form of the answer, and a value that some clients add to evade caches.
 UNSEEN = frozenset({"_", "_format", "_pretty"})
@@ -69,6 +70,8 @@ def _sort_key(types: tuple[str, ...], code: str, descending: bool) -> Sort:
         if code in parameters(types[0]):
             raise NotSupported(f"Sorting by '{code}' is not supported.")
         raise Invalid(f"{types[0]} has no search parameter '{code[:64]}' to sort by.")
+    if not field.parameter.complete:
+        raise incomplete(field.parameter)
     name = field.descending if descending else field.ascending
     if not name:
         raise NotSupported(f"Sorting by '{code}' is not supported.")
@@ -156,11 +159,13 @@ def _included(name: str, value: str) -> Include:
     parameter = parameters(source).get(code)
     if parameter is None or parameter.type != "reference":
         raise Invalid(f"Parameter '{name}': {source} has no search parameter '{code[:64]}' of type reference.")
+    if not parameter.complete:
+        raise incomplete(parameter)
     return Include(source, (parameter,), target)
 
 
 def _references(resource_type: str) -> tuple[SearchParameter, ...]:
-    return tuple(p for p in parameters(resource_type).values() if p.type == "reference")
+    return tuple(p for p in parameters(resource_type).values() if p.type == "reference" and p.complete)
 
 
 CONTROLS: dict[str, Callable[[Query, str], Query]] = {

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from functools import cache
+from functools import lru_cache
 
 from fhir_server.outcomes import Invalid, NotSupported
+from fhir_server.search import restrictions
 from fhir_server.search.fields import Field, fields
 from fhir_server.search.keys import Criterion, beginning
 from fhir_server.search.query import (
@@ -40,6 +41,8 @@ def ordinary(scope: Scope, name: str, value: str) -> Filter:
     text = ",".join(sorted(set(values)))
     alone = len(scope.types) == 1
     found = [parameter(type_name, code, alone=alone) for type_name in scope.types]
+    for one in found:
+        restrictions.check(one, modifier, values)
     if modifier == "missing":
         if any(one.type == "composite" for one in found):
             raise NotSupported(f"Composite parameters such as '{code}' take no modifiers.")
@@ -65,6 +68,8 @@ def parameter(type_name: str, code: str, *, alone: bool) -> SearchParameter:
     found = parameters(type_name).get(code)
     if found is not None and found.supported:
         return found
+    if found is not None and not found.complete:
+        raise Unknown(restrictions.incomplete(found))
     if found is not None:
         raise Unknown(NotSupported(f"Search parameter '{code[:64]}' of {type_name} is not supported."))
     if not alone:
@@ -144,7 +149,7 @@ def parents(resource_type: str) -> tuple[Route, ...]:
     return tuple(route for field in named for route in routes(field) if route.target == resource_type)
 
 
-@cache
+@lru_cache(8192)
 def routes(field: Field, target: str = "") -> tuple[Route, ...]:
     """Where the references of a parameter are stored, by the type they lead to (or only to `target`)."""
     found: dict[Route, None] = {}

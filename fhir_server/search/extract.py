@@ -7,16 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any
 
 from fhir_server.definitions import RESOURCE_TYPES, compartments, type_definition
 from fhir_server.outcomes import TooLarge
-from fhir_server.search.fields import DATE_SLOT, NAME_SLOT, Field, fields
+from fhir_server.search.canonical import url_number
+from fhir_server.search.fields import DATE_SLOT, NAME_SLOT, Field, fields, unsearched
 from fhir_server.search.keys import MAX_KEY, OPEN_LOW, Draft, Index, Sink, fit
 from fhir_server.search.paths import Hop
 from fhir_server.search.presence import Writer, writer
-from fhir_server.search.registry import find, parameters, type_number
+from fhir_server.search.registry import find, kept, parameters, type_number
 from fhir_server.search.text import text_words
 from fhir_server.search.types import INDEXERS, composite, special
 from fhir_server.search.types.string import phonetic
@@ -39,6 +39,8 @@ def extract(resource: Json, *, base_url: str = "") -> Index:
     """
     plan = _plan(resource["resourceType"])
     draft = Draft(base_url + "/" if base_url else "\0")
+    contained = [one for one in resource.get("contained", ()) if one]
+    draft.kinds = {one.get("id", ""): one["resourceType"] for one in contained}
     plan.visit(resource, draft)
     for finish in plan.finish:
         finish(resource, draft)
@@ -48,16 +50,22 @@ def extract(resource: Json, *, base_url: str = "") -> Index:
     ranges = [{"k": key, "lo": low, "hi": high} for key, low, high in draft.ranges]
     index = Index(keys, ranges, {**plan.absent, **draft.sort}, plan.presence.write(draft), point=draft.point)
     index.words = text_words(plan.number, resource)
-    if contained := resource.get("contained"):
-        index.contained = [_contained(one, base_url) for one in contained if one]
+    index.contained = [_contained(one, base_url, draft) for one in contained]
     return index
 
 
-def _contained(resource: Json, base_url: str) -> Json:
-    """The index of a contained resource, which is searched by `_contained` alone."""
+def _contained(resource: Json, base_url: str, container: Draft) -> Json:
+    """The index of a contained resource, which is searched by `_contained` and by chains.
+
+    `p` are the numbers of the container's parameters that refer to it.
+    """
     found = extract({key: value for key, value in resource.items() if key != "contained"}, base_url=base_url)
     own: Json = {"id": resource.get("id", ""), "ty": resource["resourceType"], "k": found.keys}
-    return {**own, "r": found.ranges} if found.ranges else own
+    if found.ranges:
+        own["r"] = found.ranges
+    if referred := container.inside.get(own["id"]):
+        own["p"] = sorted(set(referred))
+    return own
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +83,10 @@ class _Node:
     children: dict[Hop, _Node] = field(default_factory=dict)
 
 
-@cache
+@kept
 def _plan(resource_type: str) -> _Plan:
     root = _Node()
-    used = [f for f in fields(resource_type).values() if f.own]
+    used = [f for f in (*fields(resource_type).values(), *unsearched(resource_type)) if f.own]
     for one in used:
         _plant(root, one)
     slots = {name for f in used for name in (f.ascending, f.descending) if name in _ABSENT}
@@ -168,7 +176,7 @@ def _only(element: str, wanted: str, inside: Visit) -> Visit:
 
 def _finishers(resource_type: str) -> Iterator[Callable[[Json, Draft], None]]:
     by_code = fields(resource_type)
-    for one in by_code.values():
+    for one in (*by_code.values(), *unsearched(resource_type)):
         names = [leaf.path[0].name for leaf in one.leaves if leaf.type == "TrueUnlessFalse"]
         if names:
             yield _true_unless_false(one, names)
@@ -184,9 +192,9 @@ def _finishers(resource_type: str) -> Iterator[Callable[[Json, Draft], None]]:
             yield finish
     if resource_type in PAIRS:
         yield _pair(resource_type, *PAIRS[resource_type])
-    url = by_code.get("url")
-    if url is not None and "version" in by_code and "version" in type_definition(resource_type).elements:
-        yield _versioned(url.parameter.number)
+    url = url_number(resource_type)
+    if url and "version" in by_code and "version" in type_definition(resource_type).elements:
+        yield _versioned(url)
 
 
 def _true_unless_false(one: Field, names: Iterable[str]) -> Callable[[Json, Draft], None]:

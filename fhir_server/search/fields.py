@@ -12,7 +12,7 @@ from functools import cache
 
 from fhir_server.definitions import codings
 from fhir_server.search.paths import Leaf, leaves
-from fhir_server.search.registry import SearchParameter, parameters
+from fhir_server.search.registry import SearchParameter, kept, parameters, published, retired
 
 # The one date and the one name of a type that have an index of their own for sorting, by preference.
 _DATES = (
@@ -53,15 +53,43 @@ class Field:
         return any(system in (codings(leaf.value_set) or ()) for leaf in self.leaves if leaf.value_set)
 
 
-@cache
+@kept
 def fields(resource_type: str) -> Mapping[str, Field]:
     """Code → field, for every parameter of the type that searches support."""
-    usable = [p for p in parameters(resource_type).values() if p.indexed and p.code not in ("_id", "_lastUpdated")]
+    custom = {p.code: custom_field(p) for p in parameters(resource_type).values() if p.custom and p.indexed}
+    own = _published_fields(resource_type)
+    return {**own, **custom} if custom else own
+
+
+@kept
+def unsearched(resource_type: str) -> tuple[Field, ...]:
+    """The fields of parameters that are still written, and no longer searched by here."""
+    return tuple(custom_field(p) for p in retired(resource_type) if p.indexed)
+
+
+@cache
+def _published_fields(resource_type: str) -> Mapping[str, Field]:
+    usable = [p for p in published(resource_type).values() if p.indexed and p.code not in ("_id", "_lastUpdated")]
     made: dict[str, Field] = {}
     # Small ones first: a parameter can only be served by smaller ones. Then the unlimited before the limited.
     for parameter in sorted(usable, key=lambda p: (len(leaves(p)), any(le.target for le in leaves(p)), p.code)):
         made[parameter.code] = _field(parameter, [f for f in made.values() if f.own])
     return _with_sorting(made)
+
+
+def custom_field(parameter: SearchParameter) -> Field:
+    """A custom parameter is served by keys of R4's own where they say the same, else by its own.
+
+    It never serves another, nor takes a sort slot: when it goes, nothing else changes.
+    """
+    others = [f for f in _published_fields(parameter.resource_type).values() if f.own]
+    field = _field(parameter, others)
+    if not field.own and not any(source.target for source in field.sources):
+        first = next(f for f in others if f.parameter.number == field.sources[0].number)
+        return replace(field, ascending=first.ascending, descending=first.descending)
+    up = parameter.number
+    down = up + "-" if field.many and parameter.type in _TWO_ENDED else up
+    return replace(field, own=True, sources=(Source(up),), ascending=up, descending=down, sorts=True)
 
 
 def _field(parameter: SearchParameter, others: list[Field]) -> Field:

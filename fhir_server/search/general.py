@@ -7,6 +7,7 @@ from collections.abc import Callable
 from fhir_server.outcomes import Invalid, NotSupported
 from fhir_server.search.keys import Criterion
 from fhir_server.search.query import Either, Filter, Listed
+from fhir_server.search.registry import type_number
 from fhir_server.search.scope import Scope, Unknown, listed
 from fhir_server.search.text import text
 from fhir_server.search.types import date
@@ -20,7 +21,17 @@ def _modifier(name: str, *allowed: str) -> str:
     return modifier
 
 
+def _always(scope: Scope, name: str, value: str) -> Filter:
+    """`_id:missing` and the like: every resource has one."""
+    if value not in ("true", "false"):
+        raise Invalid(f"The value of '{name[:64]}' is either true or false.")
+    numbers = tuple(type_number(one) for one in scope.types)
+    return Filter(name, value, Criterion(keys=numbers if value == "false" else ()))
+
+
 def _id(scope: Scope, name: str, value: str) -> Filter:
+    if name.endswith(":missing"):
+        return _always(scope, name, value)
     negated = _modifier(name, "not") == "not"
     values = listed(name, value)
     wanted: list[str] = []
@@ -31,6 +42,8 @@ def _id(scope: Scope, name: str, value: str) -> Filter:
 
 
 def _last_updated(scope: Scope, name: str, value: str) -> Filter:
+    if name.endswith(":missing"):
+        return _always(scope, name, value)
     _modifier(name)
     values = listed(name, value)
     spans: list[tuple[int | None, int | None]] = []

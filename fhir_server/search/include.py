@@ -9,11 +9,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from fhir_server.definitions import RESOURCE_TYPES, type_definition
+from fhir_server.definitions import RESOURCE_TYPES
+from fhir_server.search.canonical import url_number
 from fhir_server.search.fields import fields
 from fhir_server.search.keys import MAX_KEY
 from fhir_server.search.query import Include
-from fhir_server.search.registry import find
 
 Document = dict[str, Any]
 
@@ -68,20 +68,23 @@ def _sort_out(
     reference: str, targets: frozenset[str], ids: dict[str, None], canonicals: dict[tuple[str, str], None]
 ) -> None:
     if ":" in reference:
-        if reference.startswith("http") and len(reference) < MAX_KEY - 4:
-            canonicals.update(((target, reference), None) for target in sorted(targets) if _is_canonical(target))
+        if len(reference) < MAX_KEY - 4:
+            canonicals.update(((target, reference), None) for target in sorted(targets) if url_number(target))
     elif reference.partition("/")[0] in targets and reference.count("/") == 1:
         ids[reference] = None
 
 
-def _is_canonical(resource_type: str) -> bool:
-    return "url" in type_definition(resource_type).elements and find(resource_type, "url") is not None
-
-
 def canonical_filter(canonicals: Iterable[tuple[str, str]]) -> Document:
     """The MongoDB filter of resources with these canonical URLs."""
-    keys = [f"{fields(type_name)['url'].parameter.number}={url}" for type_name, url in canonicals]
+    keys = [f"{url_number(type_name)}={url}" for type_name, url in canonicals]
     return {"k": {"$in": keys}}
+
+
+def _urls(row: Row) -> Iterator[str]:
+    """The canonical URLs that this match is referred to by."""
+    if number := url_number(row.type):
+        opening = f"{number}="
+        yield from (key[len(opening) :] for key in row.keys or () if key.startswith(opening))
 
 
 def referring_filter(revincludes: Iterable[Include], rows: Sequence[Row]) -> Document | None:
@@ -89,5 +92,8 @@ def referring_filter(revincludes: Iterable[Include], rows: Sequence[Row]) -> Doc
     keys: dict[str, None] = {}
     for one in revincludes:
         for prefix, targets in _prefixes(one):
-            keys.update((prefix + row.key, None) for row in rows if row.type in targets)
+            for row in rows:
+                if row.type in targets:
+                    keys[prefix + row.key] = None
+                    keys.update((prefix + url, None) for url in _urls(row))
     return {"k": {"$in": list(keys)}} if keys else None

@@ -64,6 +64,9 @@ class Draft:
     ranges: dict[tuple[str, float, float], None] = field(default_factory=dict)
     sort: Document = field(default_factory=dict)
     point: Document | None = None
+    # Contained resources that are referred to: id → numbers of the parameters whose references do.
+    inside: dict[str, list[str]] = field(default_factory=dict)
+    kinds: dict[str, str] = field(default_factory=dict)  # contained resources: id → type
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from fhir_server.search.criteria import ordinary
 from fhir_server.search.filter import filtered
 from fhir_server.search.keys import Criterion
 from fhir_server.search.query import Filter, Query
+from fhir_server.search.restrictions import check_once
 from fhir_server.search.scope import Scope, Unknown
 from fhir_server.search.types.values import Settings
 
@@ -67,6 +68,7 @@ def parse(
             if not lenient:
                 raise unknown.error from None
             ignored.extend(replace(issue, severity="warning") for issue in unknown.error.issues)
+    check_once(types, filters)
     if query.summary == "text" and (query.includes or query.revincludes):
         raise Invalid("Includes cannot be combined with _summary=text.")
     return replace(query, filters=tuple(filters), used=tuple(used), ignored=tuple(ignored))

@@ -131,6 +131,7 @@ def test_what_is_null_or_empty_is_passed_over() -> None:
         "maritalStatus": {"text": "no coding"},
     }
     assert {key for key in named(patient) if key != "type"} == {
+        "general-practitioner>",
         "name~a\tA",
         "given~a\tA",
         "phonetic~a000\t",

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import cache
 from itertools import product
 from typing import Any
 
@@ -19,7 +18,7 @@ from fhir_server.search.fields import Field, Source, fields
 from fhir_server.search.keys import MAX_KEY, WIDE, Bounds, Criterion, Draft, Sink, beginning, fit, wide
 from fhir_server.search.paths import Hop, Leaf, leaves
 from fhir_server.search.query import Both, Condition, Either
-from fhir_server.search.registry import SearchParameter, parameters
+from fhir_server.search.registry import SearchParameter, by_url, kept, parameters
 from fhir_server.search.types import INDEXERS, search_type
 from fhir_server.search.types.values import Settings, Visit, split
 
@@ -85,7 +84,7 @@ class _Place:
 # ---- where ---------------------------------------------------------------------------------------------
 
 
-@cache
+@kept
 def _places(parameter: SearchParameter) -> tuple[_Place, ...]:
     """Raises UnsupportedExpression when the parameter cannot be searched by."""
     branches = [text.strip() for text in parameter.expression.split("|")]
@@ -106,12 +105,13 @@ def _same(parameter: SearchParameter, branch: str) -> SearchParameter:
     def parts(one: SearchParameter) -> list[tuple[str, str]]:
         return [(_component(one, url).type, expression) for url, expression in one.components]
 
-    others = (one for one in parameters(parameter.resource_type).values() if one.type == "composite")
+    every = parameters(parameter.resource_type).values()
+    others = (one for one in every if one.type == "composite" and not one.custom)
     return next((one for one in others if one.expression == branch and parts(one) == parts(parameter)), parameter)
 
 
 def _component(parameter: SearchParameter, url: str) -> SearchParameter:
-    found = next((one for one in parameters(parameter.resource_type).values() if one.url == url), None)
+    found = by_url(parameter.resource_type, url)
     if found is None or found.type not in INDEXERS:
         raise UnsupportedExpression(parameter.expression)
     return found

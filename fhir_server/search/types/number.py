@@ -122,8 +122,8 @@ def searched(text: str) -> Searched:
 def _half_of_last_digit(value: Decimal, match: re.Match[str]) -> Decimal:
     exponent = value.as_tuple().exponent
     assert isinstance(exponent, int)
-    # The page's own example: 1e2 is [95 ... 105), while 1.00e2 is as precise as 100.
-    example = match["exponent"] is not None and match["fraction"] is None
+    # The page's own example: 1e2 is [95 ... 105), though that is one digit more than is written.
+    example = match["exponent"] is not None and len(value.as_tuple().digits) == 1
     return Decimal(5).scaleb(exponent - (2 if example else 1))
 
 

@@ -45,7 +45,9 @@ def _reference(sink: Sink, leaf: Leaf) -> Visit:
         text, keys = value.get("reference"), draft.keys
         if target and (_type_of(text or "") or value.get("type") or target) != target:
             return
-        if text and not text.startswith("#"):
+        if text and text.startswith("#"):
+            draft.inside.setdefault(text[1:], []).append(number)
+        elif text:
             here = local(text, draft.base)
             if here is None:
                 keys[f"{number}>{text}"] = None
@@ -57,6 +59,8 @@ def _reference(sink: Sink, leaf: Leaf) -> Visit:
                 sink.sort(draft, (here[0] if here else text)[:64])
         if identifier := value.get("identifier"):
             identifier_keys(f"{number}@=", f"{number}@", identifier, keys)
+        elif value and (not text or text.startswith("#")):
+            keys[f"{number}>"] = None  # it refers to something, so that it is not missing
 
     return visit
 

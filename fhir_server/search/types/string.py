@@ -16,6 +16,8 @@ from fhir_server.search.types.values import Indexer, Settings, Visit, refuse_mod
 # `equals` and `ends` are operators of _filter, and no modifiers of a URL: fhir_server/search/criteria.py
 MODIFIERS = frozenset({"exact", "contains", "equals", "ends"})
 
+MAX_TEXT = 65_536  # characters of a text in which :contains looks
+_STEP = 64  # from one piece of a long text to the next; what is searched inside is no longer than that
 FOLDED = 128  # characters of a folded text that are in its key
 _ORIGINAL = 64  # characters of the text as written; longer ones are there as a hash
 # Between the folded text and the text as written; smaller than any character of a folded text.
@@ -64,7 +66,20 @@ def key(number: str, text: str, folded: str) -> str:
 
 def _add(number: str, draft: Draft, text: Any) -> None:
     if isinstance(text, str) and text:
-        draft.keys[key(number, text, fold(text))] = None
+        folded = fold(text)
+        draft.keys[key(number, text, folded)] = None
+        if len(folded) >= FOLDED:
+            _add_pieces(number, draft, folded)
+
+
+def _add_pieces(number: str, draft: Draft, folded: str) -> None:
+    """A long text in overlapping pieces, so that what is inside it, or at its end, is found: :contains, `ew`."""
+    for start in range(0, min(len(folded), MAX_TEXT), _STEP):
+        piece = folded[start : start + FOLDED]
+        last = start + FOLDED >= len(folded)
+        draft.keys[f"{number}*{piece}{_TAB if last else ''}"] = None
+        if last:
+            break
 
 
 def _add_words(number: str, draft: Draft, text: Any) -> None:
@@ -173,11 +188,16 @@ def criterion(field: Field, modifier: str, value: str, settings: Settings) -> Cr
     if len(folded) > FOLDED:
         raise wrong(field, f"is too long: texts are searched by up to {FOLDED} characters, or with :exact")
     if modifier == "contains":
+        if len(folded) > _STEP:
+            raise wrong(field, f"is too long: :contains takes up to {_STEP} characters")
         # Only what is folded counts, so the search stops at the tab.
         inside = re.escape(folded)
-        return Criterion(patterns=tuple(f"^{number}~[^\\t]*{inside}" for number in numbers))
+        return Criterion(patterns=tuple(f"^{number}[~*][^\\t]*{inside}" for number in numbers))
     if modifier == "ends":
-        return Criterion(patterns=tuple(f"^{number}~[^\\t]*{re.escape(folded)}\\t" for number in numbers))
+        # The end of a long text is in its last piece; that of its first key is none.
+        whole = f"~(?![^\\t]{{{FOLDED}}})[^\\t]*"
+        ends = f"(?:{whole}|\\*[^\\t]*){re.escape(folded)}\\t"
+        return Criterion(patterns=tuple(f"^{number}{ends}" for number in numbers))
     if modifier == "equals":
         keys = tuple(f"{number}~{folded}{_TAB}" for number in numbers)
         # As written otherwise, but not what begins at a later word: that has a second tab.
