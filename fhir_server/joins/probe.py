@@ -52,7 +52,7 @@ def _ends(wanted: Chain | Has, row: Stored) -> set[str]:
     for route in wanted.routes:
         opening = f"{route.prefix}{route.target}/"
         found.update(key[len(route.prefix) :] for key in row.keys or () if key.startswith(opening))
-    return {key for key in found if key.count("/") == 1}
+    return {key for key in found if key.count("/") == 1 and "#" not in key}
 
 
 async def _has(seeker: Seeker, wanted: Chain | Has, rows: list[Stored]) -> list[Stored]:

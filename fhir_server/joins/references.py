@@ -104,7 +104,7 @@ async def has(seeker: Seeker, wanted: Has, query: Query) -> Criterion:
     """What the resources that the query finds refer to."""
     filter = count_filter(query)
     keys = await seeker.ends(filter, {f"{route.prefix}{route.target}/" for route in wanted.routes})
-    ids = dict.fromkeys(key.partition(">")[2] for key in keys if "/_history/" not in key)
+    ids = dict.fromkeys(key.partition(">")[2] for key in keys if "/_history/" not in key and "#" not in key)
     found = Criterion(ids=tuple(ids))
     by_url = [route for route in wanted.routes if route.canonical]
     if by_url:

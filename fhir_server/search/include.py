@@ -70,7 +70,7 @@ def _sort_out(
     if ":" in reference:
         if len(reference) < MAX_KEY - 4:
             canonicals.update(((target, reference), None) for target in sorted(targets) if url_number(target))
-    elif reference.partition("/")[0] in targets and reference.count("/") == 1:
+    elif reference.partition("/")[0] in targets and reference.count("/") == 1 and "#" not in reference:
         ids[reference] = None
 
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cache, reduce
-from operator import or_
+from functools import cache
 
 from fhir_server.search.fields import fields
 from fhir_server.search.keys import Circle, Criterion, Draft, beginning, wide
@@ -42,9 +41,6 @@ class Writer:
         for bit, prefix in self.limited:
             if any(key.startswith(prefix) for key in draft.keys):
                 mask |= bit
-        for id_, numbers_ in draft.inside.items():
-            prefixes = {f"{number}>{draft.kinds.get(id_)}/" for number in numbers_}
-            mask |= reduce(or_, (bit for bit, prefix in self.limited if prefix in prefixes), 0)
         if draft.point is not None:
             mask |= self.point
         text = f"{self.number}{mask:x}"

@@ -43,11 +43,16 @@ def _reference(sink: Sink, leaf: Leaf) -> Visit:
 
     def visit(value: Any, draft: Draft) -> None:
         text, keys = value.get("reference"), draft.keys
+        if text and text.startswith("#"):
+            kind = draft.kinds.get(text[1:], "")
+            if target in ("", kind):
+                # Nobody asks for this key: it says that there is a reference, and to what type.
+                keys[f"{number}>{kind}/{text}" if kind else f"{number}>"] = None
+                draft.inside.setdefault(text[1:], []).append(number)
+            return
         if target and (_type_of(text or "") or value.get("type") or target) != target:
             return
-        if text and text.startswith("#"):
-            draft.inside.setdefault(text[1:], []).append(number)
-        elif text:
+        if text:
             here = local(text, draft.base)
             if here is None:
                 keys[f"{number}>{text}"] = None
@@ -59,8 +64,8 @@ def _reference(sink: Sink, leaf: Leaf) -> Visit:
                 sink.sort(draft, (here[0] if here else text)[:64])
         if identifier := value.get("identifier"):
             identifier_keys(f"{number}@=", f"{number}@", identifier, keys)
-        elif value and (not text or text.startswith("#")):
-            keys[f"{number}>"] = None  # it refers to something, so that it is not missing
+        elif value and not text:
+            keys[f"{number}>"] = None  # a display alone refers to something, too
 
     return visit
 
