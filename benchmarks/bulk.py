@@ -12,7 +12,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
@@ -24,16 +24,19 @@ from pymongo.write_concern import WriteConcern
 from benchmarks.copies import Population
 from benchmarks.session import Unusable
 from fhir_server.config import Settings
+from fhir_server.main import running
 from fhir_server.search.extract import extract, warm
 from fhir_server.storage.clock import Clock
-from fhir_server.storage.database import INDEXES, Database
+from fhir_server.storage.database import INDEXES
 from fhir_server.storage.embedded import database_uri
 from fhir_server.storage.unit_of_work import Write
 
 Document = dict[str, Any]
 Client = MongoClient[Document]
 WORKERS = os.cpu_count() or 1
+COLLECTIONS = ("resource", "version")
 BATCH = 1000  # documents of one insert
+CACHE_GB = 2.0  # of the database while it is filled: two indexes grow at random places
 BYTES_EACH = 4000  # on disk for each resource, at most: what must be free before it begins
 
 
@@ -65,35 +68,37 @@ def fill(data_dir: Path, source: Source, workers: int = WORKERS) -> Filled:
         raise Unusable(
             f"{wanted:,} resources need about {wanted * BYTES_EACH >> 30} GiB, and {free >> 30} GiB are free"
         )
-    settings = Settings(data_dir=data_dir, mongodb_uri=None)
+    settings = Settings(data_dir=data_dir, mongodb_uri=None, mongod_cache_gb=CACHE_GB)
     with database_uri(settings) as uri:
         prefix = settings.database
-        asyncio.run(_prepare(uri, prefix))
+        asyncio.run(_start(settings, uri))  # while it is empty: a server that finds keys of unknown origin reindexes
         with Client(uri) as client:
             database = client[f"{prefix}_fhir"]
-            for name in ("resource", "version"):
+            for name in COLLECTIONS:
                 database[name].drop_indexes()
             began = time.perf_counter()
             with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
                 jobs = [pool.submit(_work, uri, prefix, source, part, workers) for part in range(workers)]
                 written = sum(job.result() for job in jobs)
             inserted = time.perf_counter()
-            for name in ("resource", "version"):
-                models = [IndexModel(fields, name=index, **options) for index, fields, options in INDEXES[name]]
-                database[name].create_indexes(models)
+            with ThreadPoolExecutor() as threads:
+                list(threads.map(lambda name: _index(client, f"{prefix}_fhir", name), COLLECTIONS))
             client.admin.command("fsync")  # what is not on disk yet is not in the figures
             found = Filled(written, inserted - began, time.perf_counter() - inserted)
-            found.collections = {name: database.command("collStats", name) for name in ("resource", "version")}
-        asyncio.run(_prepare(uri, prefix))
+            found.collections = {name: database.command("collStats", name) for name in COLLECTIONS}
+        asyncio.run(_start(settings, uri))
     return found
 
 
-async def _prepare(uri: str, prefix: str) -> None:
-    database = Database(uri, prefix)
-    try:
-        await database.prepare()
-    finally:
-        await database.close()
+def _index(client: Client, database: str, name: str) -> None:
+    models = [IndexModel(fields, name=index, **options) for index, fields, options in INDEXES[name]]
+    client[database][name].create_indexes(models)
+
+
+async def _start(settings: Settings, uri: str) -> None:
+    """What a server does with a database when it starts: collections and indexes, and notes that all is indexed."""
+    async with running(settings.model_copy(update={"mongodb_uri": uri})):
+        pass
 
 
 def _work(uri: str, prefix: str, source: Source, part: int, parts: int) -> int:
@@ -104,7 +109,7 @@ def _work(uri: str, prefix: str, source: Source, part: int, parts: int) -> int:
     with Client(uri, maxPoolSize=1) as client:
         concern = WriteConcern(w=1, j=False)
         resource, version = (
-            client[f"{prefix}_fhir"].get_collection(name, write_concern=concern) for name in ("resource", "version")
+            client[f"{prefix}_fhir"].get_collection(name, write_concern=concern) for name in COLLECTIONS
         )
         for writes in _batches(population, range(part, source.patients, parts), clock):
             resource.insert_many([write.envelope() for write in writes], ordered=False)

@@ -177,7 +177,7 @@ def _tell_apart(resource: Json, round_: int) -> None:
             identifier["value"] += f"-{round_}"
     if "position" in resource:
         dice = random.Random(resource["id"])
-        latitude, longitude = (round(middle + dice.uniform(-SPREAD, SPREAD), 6) for middle in MIDDLE)
+        latitude, longitude = (Decimal(f"{middle + dice.uniform(-SPREAD, SPREAD):.6f}") for middle in MIDDLE)
         resource["position"] = {"latitude": latitude, "longitude": longitude}
 
 

@@ -58,7 +58,7 @@ def parser() -> argparse.ArgumentParser:
 
 def chosen(text: str) -> list[Shape]:
     """The shapes of a comma list of their names and groups."""
-    asked = [part.strip() for part in text.split(";" if ";" in text else ",")]
+    asked = [part.strip() for part in text.split(",")]
     found = [shape for shape in SHAPES if shape.name in asked or shape.group in asked]
     if unknown := set(asked) - {name for shape in found for name in (shape.name, shape.group)}:
         raise argparse.ArgumentTypeError(f"no shape or group named {', '.join(sorted(unknown))}")

@@ -6,6 +6,7 @@ https://hl7.org/fhir/R4/search.html
 from __future__ import annotations
 
 import random
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
@@ -19,6 +20,7 @@ PAGE = "20"
 TRIES = 30  # resources that are looked at for a value before a shape gives up
 WINDOW = timedelta(seconds=1)
 GROUPS = ("mix", "walks", "chains", "totals")
+_WORDS = re.compile(r"\w+")
 
 
 class Missing(Exception):
@@ -229,8 +231,8 @@ def exact(sample: Sample) -> str:
 
 
 def code_text(sample: Sample) -> str:
-    word = sample.any("Condition")["code"]["coding"][0]["display"].split()[0]
-    return url("Condition", ("code:text", word))
+    words = _WORDS.findall(sample.any("Condition")["code"]["coding"][0]["display"])
+    return url("Condition", ("code:text", words[0]))
 
 
 def whole_system(sample: Sample) -> str:
@@ -305,52 +307,52 @@ SHAPES = (
     Shape("name prefix", "mix", name_prefix),
     Shape("name:contains", "mix", contains),
     Shape("family:exact", "mix", exact),
-    Shape("name, birthdate", "mix", name_birthdate),
-    Shape("gender, by birthdate", "mix", gender_sort),
-    Shape("birthdate ge, by name", "mix", sort_name),
-    Shape("patient, code", "mix", patient_code),
-    Shape("patient, code, date ge", "mix", patient_code_date),
-    Shape("patient, combo-code", "mix", combo_code),
-    Shape("code, 60 days", "mix", code_date),
-    Shape("category, 30 days, by -date", "mix", category_date),
+    Shape("name + birthdate", "mix", name_birthdate),
+    Shape("gender by birthdate", "mix", gender_sort),
+    Shape("birthdate ge by name", "mix", sort_name),
+    Shape("patient + code", "mix", patient_code),
+    Shape("patient + code + date ge", "mix", patient_code_date),
+    Shape("patient + combo-code", "mix", combo_code),
+    Shape("code + 60 days", "mix", code_date),
+    Shape("category + 30 days by -date", "mix", category_date),
     Shape("value-quantity gt", "mix", quantity),
     Shape("code-value-quantity gt", "mix", code_quantity),
-    Shape("encounters, patient, year", "mix", encounters),
-    Shape("conditions, code", "mix", conditions),
+    Shape("encounters + patient + year", "mix", encounters),
+    Shape("conditions + code", "mix", conditions),
     Shape("code:text", "mix", code_text),
-    Shape("medications, patient, status", "mix", medications),
+    Shape("medications + patient + status", "mix", medications),
     Shape("_include", "mix", include),
     Shape("_revinclude", "mix", revinclude),
-    Shape("chain: patient.name, code", "mix", chain_name, matches=False),
+    Shape("chain: patient.name + code", "mix", chain_name, matches=False),
     Shape("chain: patient.identifier", "mix", chain_identifier),
-    Shape("_has, birthdate, gender", "mix", has),
-    Shape("_lastUpdated, 1 s", "mix", updated, matches=False),
-    Shape("three types, patient", "mix", whole_system),
-    Shape("compartment, category", "mix", compartment),
+    Shape("_has + birthdate + gender", "mix", has),
+    Shape("_lastUpdated (1 s)", "mix", updated, matches=False),
+    Shape("three types + patient", "mix", whole_system),
+    Shape("compartment + category", "mix", compartment),
     Shape("near 10 km", "mix", near),
     Shape("$everything", "walks", everything),
-    Shape(":missing=true, common", "walks", fixed("Observation", ("value-quantity:missing", "true"))),
-    Shape(":missing=true, rare", "walks", fixed("Encounter", ("participant:missing", "true")), matches=False),
-    Shape(":missing=true, none", "walks", fixed("Patient", ("birthdate:missing", "true")), matches=False),
-    Shape(":not, common", "walks", fixed("MedicationRequest", ("status:not", "active")), matches=False),
+    Shape(":missing=true (common)", "walks", fixed("Observation", ("value-quantity:missing", "true")), matches=False),
+    Shape(":missing=true (rare)", "walks", fixed("Encounter", ("participant:missing", "true")), matches=False),
+    Shape(":missing=true (none)", "walks", fixed("Patient", ("birthdate:missing", "true")), matches=False),
+    Shape(":not (common)", "walks", fixed("MedicationRequest", ("status:not", "active")), matches=False),
     Shape(
-        ":not, rare",
+        ":not (rare)",
         "walks",
         fixed("Observation", ("category:not", "laboratory,vital-signs,survey")),
         matches=False,
     ),
-    Shape(":not, none", "walks", fixed("Observation", ("status:not", "final")), matches=False),
-    Shape("_sort=name, whole type", "walks", fixed("Patient", ("_sort", "name"))),
-    Shape("_sort=code, whole type", "walks", fixed("Condition", ("_sort", "code"))),
-    Shape("chain of 3, by name", "chains", chain_3, matches=False),
-    Shape("chain of 3, claims", "chains", chain_3_claim, matches=False),
-    Shape("_has of 3, code", "chains", has_3),
-    Shape("_has of 3, category", "chains", has_3_patient),
+    Shape(":not (none)", "walks", fixed("Observation", ("status:not", "final")), matches=False),
+    Shape("_sort=name (whole type)", "walks", fixed("Patient", ("_sort", "name"))),
+    Shape("_sort=code (whole type)", "walks", fixed("Condition", ("_sort", "code"))),
+    Shape("chain of 3 (name)", "chains", chain_3, matches=False),
+    Shape("chain of 3 (claims)", "chains", chain_3_claim, matches=False),
+    Shape("_has of 3 (code)", "chains", has_3),
+    Shape("_has of 3 (category)", "chains", has_3_patient),
     Shape("chain of 2 and _has", "chains", chain_has, matches=False),
-    Shape("_total=accurate, all Observations", "totals", fixed("Observation", ("_total", "accurate"))),
-    Shape("_count=0, all Observations", "totals", fixed("Observation", ("_count", "0"), page=False), matches=False),
+    Shape("_total=accurate (Observations)", "totals", fixed("Observation", ("_total", "accurate"))),
+    Shape("_count=0 (Observations)", "totals", fixed("Observation", ("_count", "0"), page=False), matches=False),
     Shape(
-        "_count=0, category",
+        "_count=0 + category",
         "totals",
         fixed("Observation", ("category", "laboratory"), ("_count", "0"), page=False),
         matches=False,

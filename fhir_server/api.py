@@ -17,7 +17,7 @@ from fhir_server.outcomes import (
     Unprocessable,
     operation_outcome,
 )
-from fhir_server.search.extract import extract
+from fhir_server.registry import registry
 from fhir_server.storage.stored import Stored, from_micros
 from fhir_server.storage.unit_of_work import Guard, UnitOfWork, Write
 from fhir_server.summary import SUBSETTED
@@ -63,6 +63,8 @@ async def find_matches(ctx: Context, type_: str, criterion: str, *, limit: int) 
 def check(ctx: Context, resource: Json, *, expect_type: str) -> None:
     """Raise Unprocessable (422) with every issue when the resource breaks its definition, or is but a part of one."""
     errors = [issue for issue in validate(resource, expect_type=expect_type) if issue.severity in ("error", "fatal")]
+    if not errors and expect_type in registry.checks:
+        errors = [issue for issue in registry.checks[expect_type](resource) if issue.severity == "error"]
     if errors:
         raise Unprocessable(issues=errors)
     if is_subset(resource):
@@ -78,7 +80,7 @@ async def write(ctx: Context, change: Write, guard: Guard | None = None) -> None
     Raises Lost when the resource changed under an exact write, or the guard was taken.
     """
     if change.resource is not None:
-        change.index = extract(change.resource, base_url=ctx.base_url).document()
+        change.find_by(ctx.base_url)
         change.prepare()
         if change.size() > ctx.settings.max_resource_bytes:
             raise TooLarge(f"A resource may not exceed {ctx.settings.max_resource_bytes} bytes.")
@@ -105,7 +107,8 @@ def complete(request: FhirRequest, response: FhirResponse) -> FhirResponse:
         response.status = 201
     response.location = f"{change.key}/_history/{change.version}"
     if request.prefer_return == "OperationOutcome":
-        response.resource = operation_outcome([])
+        check = registry.checks.get(change.type)
+        response.resource = operation_outcome(check(change.resource) if check is not None else [])
     elif request.prefer_return != "minimal":
         response.text = change.text.encode()
     return response

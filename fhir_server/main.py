@@ -19,13 +19,14 @@ from fhir_server.config import Settings
 from fhir_server.config import settings as environment
 from fhir_server.context import Context
 from fhir_server.dispatch import dispatch
+from fhir_server.outcomes import Unavailable
 from fhir_server.registry import discover
 from fhir_server.rest.app import FhirApp
 from fhir_server.rest.site import site
 from fhir_server.search.extract import extract, warm
 from fhir_server.storage.clock import Clock
 from fhir_server.storage.database import Database
-from fhir_server.storage.reindex import reindex
+from fhir_server.storage.reindex import Reindexer
 from fhir_server.storage.repository import Repository
 
 log = structlog.get_logger(__name__)
@@ -46,6 +47,9 @@ class Server:
         self.repository = Repository(
             database, clock, query_seconds=settings.query_seconds, max_pending=settings.max_pending_writes
         )
+        self.reindexer = Reindexer(
+            database, self.repository.parameters, partial(extract, base_url=self.context().base_url)
+        )
 
     def context(self, base_url: str = "", request_id: str = "", principal: Principal = SYSTEM) -> Context:
         """What one request carries; without a base URL, the configured or the local one."""
@@ -64,8 +68,10 @@ class Server:
         return await self.repository.counts(SYSTEM)
 
     async def check(self) -> None:
-        """Raise when the database does not answer within two seconds."""
+        """Raise when the database does not answer within two seconds, and Unavailable when searches cannot."""
         await self.database.wait(2)
+        if trouble := self.repository.parameters.trouble:
+            raise Unavailable(trouble)
 
     async def marker(self, id_: str) -> Json | None:
         """What a command noted under this id, together with what it wrote."""
@@ -76,15 +82,37 @@ class Server:
         await self.database.markers.delete_many({"_id": {"$gte": prefix, "$lt": prefix + "\uffff"}})
 
     async def reindex(self, progress: Callable[[int, int], None]) -> int:
-        """Compute the search keys of every resource anew; answers how many changed."""
-        return await reindex(self.database, partial(extract, base_url=self.context().base_url), progress)
+        """Compute the search keys of every resource anew; answers how many changed.
+
+        Servers that run do it themselves, and this waits for them: they know the base URL.
+        """
+        parameters = self.repository.parameters
+        await parameters.request()
+        self.reindexer.share = 1.0  # nobody else is served by this process
+        watching = asyncio.create_task(self._watch(progress))
+        try:
+            while (await parameters.status())["due"]:
+                if await parameters.processes.workers() or not await self.reindexer.work():
+                    await asyncio.sleep(0.5)
+        finally:
+            watching.cancel()
+        status = await parameters.status()
+        progress(status["done"], status["total"])
+        return int(status["changed"])
+
+    async def _watch(self, progress: Callable[[int, int], None]) -> None:
+        while True:
+            await asyncio.sleep(1)
+            status = await self.repository.parameters.status()
+            progress(status.get("done", 0), status.get("total", 0))
 
 
 @asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[Server]:
+async def running(settings: Settings, *, works: bool = False) -> AsyncIterator[Server]:
     """A server on its database, with collections and indexes there, until the block ends.
 
-    Raises RuntimeError when no database is configured or none answers.
+    With `works` it also does what is to be reindexed, in the background. Raises RuntimeError when no database is
+    configured or none answers.
     """
     if not settings.mongodb_uri:
         raise RuntimeError("No database: set MONGODB_URI, or let `fhir-server serve` start a private one.")
@@ -98,13 +126,19 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
         clock = Clock()
         await clock.synchronize(database.client.admin)
         server = Server(settings, database, clock, await database.secret())
+        server.repository.parameters.processes.works = works
+        await server.repository.start()
         _spare_the_collector()
-        keeper = asyncio.create_task(_keep_time(database, clock))
+        tasks = [asyncio.create_task(_keep_time(database, clock))]
+        if works:
+            tasks.append(asyncio.create_task(server.reindexer.run()))
         try:
             yield server
         finally:
-            keeper.cancel()
-            await server.repository.flusher.drain()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await server.repository.stop()
     finally:
         await database.close()
 
@@ -145,7 +179,7 @@ class Application:
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
         try:
-            manager = running(self._settings)
+            manager = running(self._settings, works=True)
             server = await manager.__aenter__()
             self._compose(server)
             warm()

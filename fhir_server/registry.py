@@ -10,8 +10,10 @@ from types import ModuleType
 from typing import Any
 
 from fhir_server.context import Context, FhirRequest, FhirResponse
+from fhir_server.outcomes import Issue
 
 Handler = Callable[[Context, FhirRequest], Awaitable[FhirResponse]]
+Check = Callable[[dict[str, Any]], list[Issue]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +33,11 @@ class Operation:
 
 @dataclass(slots=True)
 class Registry:
-    """What discover() found: interactions by name, operations by name."""
+    """What discover() found: interactions by name, operations by name, checks by resource type."""
 
     interactions: dict[str, Handler] = field(default_factory=dict)
     operations: dict[str, Operation] = field(default_factory=dict)
+    checks: dict[str, Check] = field(default_factory=dict)
 
 
 registry = Registry()
@@ -56,6 +59,16 @@ def operation(name: str, **levels: Any) -> Callable[[Handler], Handler]:
     def declare(handler: Handler) -> Handler:
         registry.operations[name] = Operation(name, handler, doc=(handler.__doc__ or "").strip(), **levels)
         return handler
+
+    return declare
+
+
+def checked(resource_type: str) -> Callable[[Check], Check]:
+    """Declare what this server asks of a valid resource of the type: errors refuse it, warnings are told."""
+
+    def declare(check: Check) -> Check:
+        registry.checks[resource_type] = check
+        return check
 
     return declare
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 from fhir_server import __version__, json, model
@@ -18,7 +18,7 @@ from fhir_server.definitions import FHIR_VERSION, RESOURCE_TYPES, compartments, 
 from fhir_server.interactions.urls import UNALTERABLE
 from fhir_server.outcomes import Invalid
 from fhir_server.registry import Operation, interaction, registry
-from fhir_server.search.registry import SearchParameter, parameters
+from fhir_server.search.registry import SearchParameter, changes, declared, parameters
 
 Json = dict[str, Any]
 
@@ -61,6 +61,7 @@ class Choices(NamedTuple):
     open: bool
     multiple_delete: bool
     strict_search: bool
+    parameters: int  # which state of the custom search parameters
 
 
 @interaction("capabilities")
@@ -74,9 +75,11 @@ async def capabilities(ctx: Context, request: FhirRequest) -> FhirResponse:
 
 async def text_of(settings: Settings, base_url: str, mode: str = "full") -> bytes:
     """The JSON for callers who know the server as `base_url`; built in a thread the first time (0.8 s), then kept."""
-    choices = Choices(settings.open, settings.multiple_delete, settings.strict_search)
+    choices = Choices(settings.open, settings.multiple_delete, settings.strict_search, changes())
     text = _built.get((mode, choices))
     if text is None:
+        for old in [key for key in _built if key[1].parameters != choices.parameters]:
+            del _built[old]
         text = _built[mode, choices] = await asyncio.to_thread(_build, mode, choices)
     return text.replace(_BASE.encode(), base_url.encode())
 
@@ -147,7 +150,8 @@ def _resource(name: str, choices: Choices) -> Json:
     own = [o for o in registry.operations.values() if {name, "*"} & {*o.types, *o.instances}]
     deletes = "multiple" if choices.multiple_delete else "single"
     found = served(name) if "search-type" in done else []
-    reverse = _reverse_includes().get(name, []) + _reverse_includes()["*"] if found else []
+    every = _reverse_includes(choices.parameters)
+    reverse = every.get(name, []) + every["*"] if found else []
     return {
         "type": name,
         "profile": f"http://hl7.org/fhir/StructureDefinition/{name}",
@@ -163,6 +167,7 @@ def _resource(name: str, choices: Choices) -> Json:
         **_some("searchRevInclude", reverse),
         **_some("searchParam", [_search_param(p, name) for p in found]),
         **_some("operation", [_operation(o, name) for o in own]),
+        **_being_indexed(name),
     }
 
 
@@ -177,13 +182,19 @@ def served(name: str) -> list[SearchParameter]:
     return sorted((p for p in parameters(name).values() if p.supported), key=lambda p: p.code)
 
 
+def _being_indexed(name: str) -> Json:
+    """Custom parameters that not every resource has its keys for yet are told of, and not listed."""
+    codes = sorted(p.code for p in parameters(name).values() if not p.complete)
+    return {"documentation": f"Being indexed, and not searched by yet: {', '.join(codes)}."} if codes else {}
+
+
 def _common() -> list[SearchParameter]:
     """The parameters that every type has."""
     return [p for p in served("Basic") if p.code.startswith("_")]
 
 
-@cache
-def _reverse_includes() -> dict[str, list[str]]:
+@lru_cache(1)
+def _reverse_includes(_: int) -> dict[str, list[str]]:
     """Target type → "Source:parameter" of what may point to it; under "*" what may point to anything."""
     found: dict[str, list[str]] = defaultdict(list, {"*": []})
     for name in ENDPOINTS:
@@ -197,8 +208,8 @@ def _reverse_includes() -> dict[str, list[str]]:
 
 def _search_param(parameter: SearchParameter, name: str) -> Json:
     shown: Json = {"name": parameter.code, "type": parameter.type}
-    if parameter.url:
-        shown["definition"] = parameter.url
+    if url := declared(name, parameter.code) or parameter.url:
+        shown["definition"] = url
     about = about_parameter(parameter.description, name)
     return {**shown, "documentation": about} if about else shown
 

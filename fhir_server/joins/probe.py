@@ -14,6 +14,7 @@ from fhir_server.search.compile import containing, count_filter
 from fhir_server.search.keys import Criterion
 from fhir_server.search.memory import matches
 from fhir_server.search.query import Chain, Filter, Has, Query
+from fhir_server.search.types.reference import names_one
 from fhir_server.storage.stored import Stored
 
 _WIDTH = 5_000  # inner rows of one batch
@@ -43,7 +44,7 @@ async def _inside(seeker: Seeker, wanted: Chain | Has, rows: list[Stored]) -> se
     asked = containing(wanted.query, numbers(wanted.routes))["c"]["$elemMatch"]
     fit = [(row, one) for row in rows for one in row.contained or () if matches(asked, one)]
     # A contained resource with its keys is as good as a row.
-    ends = [Stored(one["ty"], f"{place}", 0, 0, keys=one["k"]) for place, (_, one) in enumerate(fit)]
+    ends = [Stored(one["_id"].partition("/")[0], f"{place}", 0, 0, keys=one["k"]) for place, (_, one) in enumerate(fit)]
     return {fit[int(end.id)][0].key for end in await fitting(seeker, wanted.query.probes, ends)}
 
 
@@ -52,7 +53,7 @@ def _ends(wanted: Chain | Has, row: Stored) -> set[str]:
     for route in wanted.routes:
         opening = f"{route.prefix}{route.target}/"
         found.update(key[len(route.prefix) :] for key in row.keys or () if key.startswith(opening))
-    return {key for key in found if key.count("/") == 1 and "#" not in key}
+    return set(filter(names_one, found))
 
 
 async def _has(seeker: Seeker, wanted: Chain | Has, rows: list[Stored]) -> list[Stored]:

@@ -16,6 +16,7 @@ from fhir_server.search.compile import containing, count_filter
 from fhir_server.search.criteria import parents
 from fhir_server.search.keys import Criterion
 from fhir_server.search.query import Chain, Has, Listed, PartOf, Query, Route
+from fhir_server.search.types.reference import names_one
 from fhir_server.storage.repository import Repository
 
 MAX_FOUND = 100_000  # resources at one step of a chain
@@ -104,7 +105,7 @@ async def has(seeker: Seeker, wanted: Has, query: Query) -> Criterion:
     """What the resources that the query finds refer to."""
     filter = count_filter(query)
     keys = await seeker.ends(filter, {f"{route.prefix}{route.target}/" for route in wanted.routes})
-    ids = dict.fromkeys(key.partition(">")[2] for key in keys if "/_history/" not in key and "#" not in key)
+    ids = dict.fromkeys(one for key in keys if names_one(one := key.partition(">")[2]))
     found = Criterion(ids=tuple(ids))
     by_url = [route for route in wanted.routes if route.canonical]
     if by_url:
@@ -118,7 +119,7 @@ async def has(seeker: Seeker, wanted: Has, query: Query) -> Criterion:
 async def _urls(seeker: Seeker, query: Query) -> dict[str, list[str]]:
     """The canonical URLs of what the query finds, by resource type."""
     names = {number: name for name in query.types if (number := url_number(name))}
-    keys = await seeker.ends(count_filter(query), {f"{number}=" for number in names})
+    keys = await seeker.ends(count_filter(query), {f"{number}=" for number in names}) if names else []
     found: dict[str, list[str]] = {}
     for key in keys:
         found.setdefault(names[key[:3]], []).append(key[4:])

@@ -19,6 +19,7 @@ from fhir_server.search.query import (
     Filter,
     Has,
     InValueSet,
+    Known,
     Listed,
     PartOf,
     Presence,
@@ -88,7 +89,7 @@ class Joins:
 
     async def _condition(self, wanted: Condition, *, own: bool) -> Condition:
         match wanted:
-            case Criterion():
+            case Criterion() | Known():
                 return wanted
             case Both(parts):
                 return Both(tuple([await self._condition(part, own=own) for part in parts]))
@@ -123,7 +124,7 @@ class Joins:
         if len(sets) > MAX_SETS:
             return wanted
         found = chosen(wanted.resource_type, wanted.code, wanted.missing, sets)
-        return Criterion(sets=found)
+        return Known(wanted, found)
 
 
 def _has_presence(condition: Condition) -> bool:

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 
 from fhir_server import __version__
+from fhir_server.outcomes import Unavailable
 
 Check = Callable[[], Awaitable[None]]  # raises what is wrong
 log = structlog.get_logger()
@@ -16,7 +17,10 @@ NO_STORE = {"Cache-Control": "no-store"}
 
 
 def health_routes(check: Check) -> APIRouter:
-    """`/health/live` answers as long as the process does; `/health` and `/health/ready` 503 when `check` raises."""
+    """`/health/live` answers as long as the process does; `/health` and `/health/ready` 503 when `check` raises.
+
+    Unavailable is told in its own words.
+    """
     router = APIRouter()
 
     @router.get("/health/live")
@@ -28,6 +32,9 @@ def health_routes(check: Check) -> APIRouter:
     async def ready() -> Response:
         try:
             await check()
+        except Unavailable as trouble:
+            body = {"status": "unavailable", "version": __version__, "database": "ok", "search": str(trouble)}
+            return JSONResponse(body, 503, headers={**NO_STORE, "Retry-After": "30"})
         except Exception as error:
             log.warning("not ready", exception=type(error).__qualname__)
             body = {"status": "unavailable", "version": __version__, "database": "unreachable"}

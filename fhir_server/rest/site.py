@@ -25,6 +25,7 @@ from fhir_server.rest.health import Check, health_routes
 from fhir_server.rest.openapi import openapi
 from fhir_server.rest.pages import landing
 from fhir_server.rest.reference import index_page, type_page
+from fhir_server.search.registry import changes
 
 Counts = Callable[[], Awaitable[Mapping[str, int]]]
 STATIC = Path(__file__).parent / "static"
@@ -89,17 +90,19 @@ async def _statement(settings: Settings, base_url: str) -> dict[str, Any]:
     return capabilities.parsed(await capabilities.text_of(settings, base_url))
 
 
-_descriptions: dict[bool, bytes] = {}
+_descriptions: dict[tuple[bool, int], bytes] = {}
 _BASE = "http://base.invalid/fhir"
 
 
 async def _openapi(settings: Settings, base_url: str) -> bytes:
     """The document, made once and kept with a placeholder for the base URL."""
-    kept = _descriptions.get(settings.open)
+    key = (settings.open, changes())
+    kept = _descriptions.get(key)
     if kept is None:
         statement = await _statement(settings, _BASE)
         description = openapi(statement, _BASE, operations=registry.operations)
-        kept = _descriptions[settings.open] = json.encode(description)
+        _descriptions.clear()
+        kept = _descriptions[key] = json.encode(description)
     return kept.replace(_BASE.encode(), base_url.encode())
 
 

@@ -65,13 +65,9 @@ def _reference(type_name: str, code: str, scope: Scope) -> Field:
     return fields(type_name)[code]
 
 
-def _routes(field: Field, modifier: str, name: str) -> tuple[Route, ...]:
-    if modifier and modifier not in RESOURCE_TYPES:
-        raise Invalid(f"In '{name[:64]}' only a resource type can stand between ':' and '.'.")
-    found = routes(field, modifier)
-    if not found:
-        raise Invalid(f"Search parameter '{field.parameter.code}' does not refer to {modifier}.")
-    return found
+def _refers(type_name: str, code: str) -> bool:
+    found = parameters(type_name).get(code)
+    return found is not None and found.type == "reference"
 
 
 def _has_parameter(type_name: str, code: str) -> bool:

@@ -18,7 +18,7 @@ from fhir_server.search.fields import DATE_SLOT, NAME_SLOT, fields
 from fhir_server.search.keys import END, MAX_KEY, Bounds, Circle, Criterion, fit, range_clauses
 from fhir_server.search.memory import matches
 from fhir_server.search.presence import written
-from fhir_server.search.query import Both, Condition, Either, Except, Filter, Presence, Query
+from fhir_server.search.query import Both, Condition, Either, Except, Filter, Known, Presence, Query
 from fhir_server.search.registry import type_number
 from fhir_server.search.types.special import EARTH
 
@@ -78,7 +78,7 @@ def _own(query: Query, sort: tuple[tuple[str, int], ...]) -> Document:
 
 def _within(query: Query) -> Document:
     """What a contained resource must fit: its own keys and ranges are an element of `c`."""
-    clauses = [clause for one in query.filters for clause in _clauses(one)]
+    clauses = [clause for one in query.filters for clause in _clauses(one, within=True)]
     if query.compartment is not None:
         clauses.append(_compartment(query.types, *query.compartment))
     numbers = [type_number(one) for one in query.types]
@@ -93,7 +93,7 @@ def containing(query: Query, numbers: Iterable[str]) -> Document:
 def contained_matches(query: Query, contained: Sequence[Document]) -> list[str]:
     """The ids of those contained resources that fit."""
     wanted = _within(query)
-    return [one["id"] for one in contained if matches(wanted, one)]
+    return [one["_id"].partition("/")[2] for one in contained if matches(wanted, one)]
 
 
 def count_filter(query: Query) -> Document:
@@ -167,26 +167,29 @@ def _all_keys(one: Filter, *beginnings: str) -> tuple[str, ...]:
     return found.keys if all(key.startswith(beginnings) for key in found.keys) else ()
 
 
-def _clauses(one: Filter) -> list[Document]:
-    found = _condition(one.condition)
+def _clauses(one: Filter, *, within: bool = False) -> list[Document]:
+    found = _condition(one.condition, within)
     if not one.negated:
         return [found]
     clauses: list[Document] = [{"$nor": [found]}]
-    if one.otherwise is not None:
+    if one.otherwise is not None and not within:
         clauses.append(_condition(one.otherwise))
     return clauses
 
 
-def _condition(wanted: Condition) -> Document:
+def _condition(wanted: Condition, within: bool = False) -> Document:
+    """`within` a contained resource, the sets of what is present are not known."""
     match wanted:
         case Criterion():
             return _criterion(wanted)
         case Both(parts):
-            return _all([_condition(part) for part in parts])
+            return _all([_condition(part, within) for part in parts])
         case Either(parts):
-            return {"$or": [_condition(part) for part in parts]}
+            return {"$or": [_condition(part, within) for part in parts]}
         case Except(part):
-            return {"$nor": [_condition(part)]}
+            return {"$nor": [_condition(part, within)]}
+        case Known(presence, sets):
+            return _condition(presence) if within else _criterion(Criterion(sets=sets))
         case Presence(resource_type, code, missing):
             # Where the sets of what is present are not known, whatever the parameter has written.
             there = _criterion(written(resource_type, code))

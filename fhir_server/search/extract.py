@@ -60,10 +60,11 @@ def _contained(resource: Json, base_url: str, container: Draft) -> Json:
     `p` are the numbers of the container's parameters that refer to it.
     """
     found = extract({key: value for key, value in resource.items() if key != "contained"}, base_url=base_url)
-    own: Json = {"id": resource.get("id", ""), "ty": resource["resourceType"], "k": found.keys}
+    id_ = resource.get("id", "")
+    own: Json = {"_id": f"{resource['resourceType']}/{id_}", "k": found.keys}
     if found.ranges:
         own["r"] = found.ranges
-    if referred := container.inside.get(own["id"]):
+    if referred := container.inside.get(id_):
         own["p"] = sorted(set(referred))
     return own
 

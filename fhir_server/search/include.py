@@ -14,6 +14,7 @@ from fhir_server.search.canonical import url_number
 from fhir_server.search.fields import fields
 from fhir_server.search.keys import MAX_KEY
 from fhir_server.search.query import Include
+from fhir_server.search.types.reference import names_one
 
 Document = dict[str, Any]
 
@@ -70,7 +71,7 @@ def _sort_out(
     if ":" in reference:
         if len(reference) < MAX_KEY - 4:
             canonicals.update(((target, reference), None) for target in sorted(targets) if url_number(target))
-    elif reference.partition("/")[0] in targets and reference.count("/") == 1 and "#" not in reference:
+    elif reference.partition("/")[0] in targets and names_one(reference):
         ids[reference] = None
 
 

@@ -88,6 +88,14 @@ class Presence:
     missing: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A presence that was looked up: the sets of parameters that it means."""
+
+    presence: Presence
+    sets: tuple[str, ...]
+
+
 Lookup = Chain | Has | Listed | InValueSet | Subsumed | PartOf | Presence
 
 
@@ -112,7 +120,7 @@ class Except:
     part: Condition
 
 
-Condition = Criterion | Lookup | Both | Either | Except
+Condition = Criterion | Lookup | Known | Both | Either | Except
 
 
 # ---- the query -----------------------------------------------------------------------------------------

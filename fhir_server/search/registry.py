@@ -199,8 +199,8 @@ def declared(resource_type: str, code: str) -> str:
 
 
 def progress(resource_type: str) -> str:
-    """How far the reindex of the type is, in words; "" when nothing is known of one."""
-    return _now.progress.get(resource_type, "")
+    """How far the reindex of the type is, in words."""
+    return _now.progress.get(resource_type, "see $reindex")
 
 
 def generation() -> int:

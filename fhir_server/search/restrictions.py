@@ -18,7 +18,7 @@ _RANGED = ("date", "number", "quantity")
 
 def incomplete(parameter: SearchParameter) -> FhirError:
     """The refusal (400) of a parameter whose keys are not in all resources yet, with how far they are."""
-    done = progress(parameter.resource_type) or "it waits for its turn"
+    done = progress(parameter.resource_type)
     return NotSupported(
         f"Search parameter '{parameter.code}' of {parameter.resource_type} is being indexed ({done}) and cannot be "
         "searched by yet.",

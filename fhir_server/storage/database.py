@@ -50,6 +50,8 @@ INDEXES: dict[str, list[tuple[str, list[tuple[str, int | str]], Document]]] = {
     ],
     "guards": [],
 }
+# Those that transactions write, which make no collections of their own.
+SYSTEM_COLLECTIONS = ("markers", "declarations", "parameters", "processes")
 
 
 class Database:
@@ -86,8 +88,10 @@ class Database:
                 await self._create(self.fhir, name, _COMPRESSED if name == "version" else {})
             for index, fields, options in indexes:
                 await self._index(name, index, fields, options)
-        if "markers" not in set(await self.system.list_collection_names()):
-            await self._create(self.system, "markers", {})
+        existing = set(await self.system.list_collection_names())
+        for name in SYSTEM_COLLECTIONS:
+            if name not in existing:
+                await self._create(self.system, name, {})
 
     async def _index(self, name: str, index: str, fields: list[tuple[str, int | str]], options: Document) -> None:
         """Make the index; one of the same name that an older server defined otherwise is replaced."""
@@ -143,7 +147,7 @@ class Database:
         dead: list[Document] = []
         for operation in await self.open_transactions():
             _, host, pid, _ = operation["appName"].split("/", 3)
-            if host == socket.gethostname() and not _alive(int(pid)) and "lsid" in operation:
+            if host == socket.gethostname() and not is_alive(int(pid)) and "lsid" in operation:
                 dead.append({"id": operation["lsid"]["id"]})
         if dead:
             await self.client.admin.command("killSessions", dead)
@@ -170,7 +174,8 @@ def in_time() -> Iterator[None]:
 _COMPRESSED: Document = {"storageEngine": {"wiredTiger": {"configString": "block_compressor=zstd"}}}
 
 
-def _alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
+    """Whether a process of this machine has this number."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

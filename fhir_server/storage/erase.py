@@ -9,6 +9,7 @@ from pymongo.read_concern import ReadConcern
 
 from fhir_server.outcomes import Unavailable
 from fhir_server.storage.database import DURABLE, Database
+from fhir_server.storage.declarations import OBSERVED, Change, settle
 
 PATIENCE = 30.0  # seconds to go on trying while others write the resource, or the database is away
 _SNAPSHOT = ReadConcern("snapshot")
@@ -26,6 +27,8 @@ async def erase(database: Database, key: str) -> int:
         # The current state first: whoever writes the resource meanwhile meets us there.
         current = await database.resource.delete_one({"_id": key}, session=session)
         versions = await database.version.delete_many({"r": key}, session=session)
+        if key.startswith(f"{OBSERVED}/"):
+            await settle(database, session, [Change(key, None)])
         return max(versions.deleted_count, current.deleted_count)
 
     try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import deque
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 from pymongo import InsertOne, ReplaceOne, UpdateOne
@@ -17,7 +17,7 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 
-from fhir_server.outcomes import Unavailable
+from fhir_server.outcomes import FhirError, Unavailable
 from fhir_server.storage.clock import Clock
 from fhir_server.storage.database import DURABLE, Database
 from fhir_server.storage.reader import PROJECTION
@@ -33,6 +33,26 @@ FLUSH_WRITES = 400  # writes of several units in one flush; a larger unit flushe
 PATIENCE = 30.0  # seconds to wait for a database that went away in the middle of a commit
 
 
+class Companion(Protocol):
+    """Whose word a flush needs: that what it stores is found by the present parameters (storage/parameters.py)."""
+
+    observed: str  # the resource type whose writes it wants to see
+    writing: asyncio.Lock  # held while a transaction is open
+
+    @property
+    def fresh(self) -> bool:
+        """Whether its knowledge counts at this moment."""
+
+    async def renew(self) -> None:
+        """Return when it is fresh."""
+
+    async def declare(self, session: AsyncClientSession, writes: list[Write]) -> None:
+        """Add what follows from these writes of the observed type to their transaction."""
+
+    async def refresh(self) -> None:
+        """Know what is in the database by now."""
+
+
 class _Contended(Exception):
     """The flush met another process's write (or a stale base): read again, drop the losers, repeat."""
 
@@ -46,6 +66,7 @@ class Flusher:
         self._max_pending = max_pending
         self._queue: deque[tuple[UnitOfWork, asyncio.Future[None]]] = deque()
         self._runner: asyncio.Task[None] | None = None
+        self.companion: Companion | None = None
         self.oldest_open: int | None = None  # stamp before which everything of this process is committed
 
     async def commit(self, unit: UnitOfWork) -> None:
@@ -108,7 +129,7 @@ class Flusher:
         conflicts = 0
         while batch:
             try:
-                await self._attempt([unit for unit, _ in batch])
+                await self._attempt_with(self.companion, batch)
                 for _, future in batch:
                     if not future.done():
                         future.set_result(None)
@@ -133,6 +154,25 @@ class Flusher:
         except Exception as error:
             _reject([single], error)
 
+    async def _attempt_with(
+        self, companion: Companion | None, batch: list[tuple[UnitOfWork, asyncio.Future[None]]]
+    ) -> None:
+        if companion is None:
+            await self._attempt([unit for unit, _ in batch])
+            return
+        if not companion.fresh:
+            await companion.renew()
+        async with companion.writing:
+            _renew(batch)
+            units = [unit for unit, _ in batch]
+            if units:
+                await self._attempt(units)
+        if any(write.type == companion.observed for unit in units for write in unit.writes.values()):
+            try:
+                await companion.refresh()
+            except Exception as error:  # it is stored all the same, and followed later
+                log.warning("search parameters not followed", exception=type(error).__name__)
+
     async def _attempt(self, units: list[UnitOfWork]) -> None:
         """One transaction over all units; _Contended when any write or guard was not as expected."""
         writes = [write for unit in units for write in unit.writes.values()]
@@ -144,6 +184,8 @@ class Flusher:
             await session.start_transaction(read_concern=_SNAPSHOT, write_concern=DURABLE)
             try:
                 await self._send(session, units, writes, nonce)
+                if self.companion is not None and not self.companion.fresh:
+                    raise _Contended
             except (DuplicateKeyError, BulkWriteError, OperationFailure) as error:
                 await _abort(session)
                 if _is_contention(error):
@@ -186,6 +228,10 @@ class Flusher:
             if done.matched_count + done.inserted_count != len(guards):
                 await _abort(session)
                 raise _Contended
+        if self.companion is not None:
+            observed = [write for write in writes if write.type == self.companion.observed]
+            if observed:
+                await self.companion.declare(session, observed)
         for id_, marker in (marker for unit in units for marker in unit.markers):
             await database.markers.replace_one({"_id": id_}, marker, upsert=True, session=session)
 
@@ -267,6 +313,17 @@ async def _abort(session: AsyncClientSession) -> None:
             await session.abort_transaction()
         except PyMongoError as error:
             log.warning("abort failed", error=type(error).__name__)
+
+
+def _renew(batch: list[tuple[UnitOfWork, asyncio.Future[None]]]) -> None:
+    """Let every write be found by the parameters of now; a unit that cannot be is told so and taken out."""
+    for entry in tuple(batch):
+        try:
+            for write in entry[0].writes.values():
+                write.renew()
+        except FhirError as error:
+            _reject([entry], error)
+            batch.remove(entry)
 
 
 def _reject(batch: list[tuple[UnitOfWork, asyncio.Future[None]]], error: Exception) -> None:

@@ -11,12 +11,14 @@ from pymongo.errors import OperationFailure
 
 from fhir_server.access import Principal
 from fhir_server.access.visibility import visible
+from fhir_server.outcomes import Unavailable
 from fhir_server.storage.clock import Clock
 from fhir_server.storage.database import Database, in_time
 from fhir_server.storage.erase import erase
 from fhir_server.storage.explain import summary
 from fhir_server.storage.flusher import Flusher
 from fhir_server.storage.history import History
+from fhir_server.storage.parameters import Parameters
 from fhir_server.storage.reader import PROJECTION, Reader
 from fhir_server.storage.stored import Stored, from_document
 from fhir_server.storage.unit_of_work import UnitOfWork
@@ -35,7 +37,24 @@ class Repository:
         self._milliseconds = int(query_seconds * 1000)
         self._reader = Reader(self._by_ids)
         self.flusher = Flusher(database, clock, max_pending=max_pending)
+        self.parameters = Parameters(database)
         self.history = History(database, self.flusher, self._milliseconds)
+
+    async def start(self) -> None:
+        """Know the search parameters of the database, and follow them until `stop`."""
+        await self.parameters.start()
+        self.flusher.companion = self.parameters
+
+    async def stop(self) -> None:
+        """Decide what was accepted, and write no more."""
+        await self.flusher.drain()
+        await self.parameters.stop()
+
+    def _searched(self, principal: Principal, filter: Mapping[str, Any]) -> Document:
+        """The filter, and what the principal may see; Unavailable (503) while the keys that it asks for are rebuilt."""
+        if self.parameters.trouble:
+            raise Unavailable(self.parameters.trouble, headers={"Retry-After": "30"})
+        return _both(filter, visible(principal))
 
     async def _by_ids(self, keys: list[str]) -> list[Document]:
         if len(keys) == 1:
@@ -84,7 +103,7 @@ class Repository:
         for name, _ in sort:
             if name.startswith("s."):
                 projection[name] = 1
-        cursor = self._database.resource.find(_both(filter, visible(principal)), projection)
+        cursor = self._database.resource.find(self._searched(principal, filter), projection)
         if sort:
             cursor = cursor.sort(list(sort))
         with in_time():
@@ -110,7 +129,7 @@ class Repository:
         """
         command: Document = {
             "find": "resource",
-            "filter": _both(filter, visible(principal)),
+            "filter": self._searched(principal, filter),
             "sort": dict(sort),
             "projection": {"v": 1, "u": 1, "t": 1, "d": 1, "s": 1},
             "limit": limit,
@@ -151,7 +170,7 @@ class Repository:
 
     async def ids(self, principal: Principal, filter: Mapping[str, Any], *, limit: int) -> list[str]:
         """The "Type/id" of up to `limit` current resources that fit, in no order."""
-        cursor = self._database.resource.find(_both(filter, visible(principal)), {"_id": 1, "d": 1})
+        cursor = self._database.resource.find(self._searched(principal, filter), {"_id": 1, "d": 1})
         with in_time():
             found = await cursor.limit(limit).max_time_ms(self._milliseconds).to_list()
         return [document["_id"] for document in found if "d" not in document]
@@ -168,7 +187,7 @@ class Repository:
         # An array's element is its type, its index, NUL, its length, and then the text up to NUL: no text forges that.
         pattern = re.compile(rb"\x02\d+\x00.{4}((?:" + beginnings + rb")[^\x00]*)\x00", re.DOTALL)
         found: set[bytes] = set()
-        wanted = _both(filter, visible(principal))
+        wanted = self._searched(principal, filter)
         cursor = self._database.resource.find_raw_batches(
             wanted, {"_id": 0, "k": 1}, limit=limit, max_time_ms=self._milliseconds
         )
@@ -190,7 +209,7 @@ class Repository:
 
     async def explain(self, principal: Principal, filter: Mapping[str, Any], *, sort: SortKeys, limit: int) -> Document:
         """How the database answers such a find: indexes, stages, keysExamined, documentsExamined, returned, ms."""
-        find: Document = {"find": "resource", "filter": _both(filter, visible(principal)), "limit": limit}
+        find: Document = {"find": "resource", "filter": self._searched(principal, filter), "limit": limit}
         if sort:
             find["sort"] = dict(sort)
         find["maxTimeMS"] = self._milliseconds
@@ -204,7 +223,7 @@ class Repository:
         if limit is not None:
             options["limit"] = limit
         with in_time():
-            return await self._database.resource.count_documents(_both(filter, visible(principal)), **options)
+            return await self._database.resource.count_documents(self._searched(principal, filter), **options)
 
     async def estimate(self, principal: Principal, filter: Mapping[str, Any]) -> int:
         """How many resources fit, counted up to a bound: never wrong, only cut off at 10,000."""
@@ -221,7 +240,7 @@ class Repository:
         self, principal: Principal, filter: Mapping[str, Any], stages: Sequence[Mapping[str, Any]]
     ) -> list[Document]:
         """What these pipeline stages make of the resources that fit the filter and that the principal may see."""
-        pipeline = [{"$match": _both(filter, visible(principal))}, *stages]
+        pipeline = [{"$match": self._searched(principal, filter)}, *stages]
         with in_time():
             async with await self._database.resource.aggregate(pipeline, maxTimeMS=self._milliseconds) as rows:
                 return await rows.to_list()
@@ -246,7 +265,10 @@ class Repository:
     async def erase(self, principal: Principal, type_: str, id_: str) -> int:
         """Take every version of a resource out for good; answers how many went, 0 when there never was one."""
         visible(principal)
-        return await erase(self._database, f"{type_}/{id_}")
+        count = await erase(self._database, f"{type_}/{id_}")
+        if type_ == self.parameters.observed:
+            await self.parameters.refresh()
+        return count
 
 
 def _documents(batch: bytes) -> int:

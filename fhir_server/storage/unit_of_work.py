@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fhir_server import json
+from fhir_server.search import registry
+from fhir_server.search.extract import extract
 from fhir_server.storage.stored import Stored, instant
 
 Json = dict[str, Any]
@@ -41,6 +43,9 @@ class Write:
     base: Stored | None = None
     exact: bool = False
     index: Json = field(default_factory=dict)  # what searches find it by: fields of the stored document
+    # By which search parameters and for which base URL `find_by` made the index; -1 when somebody else did.
+    generation: int = -1
+    base_url: str = ""
 
     version: int = 0
     updated: int = 0
@@ -53,6 +58,17 @@ class Write:
     @property
     def key(self) -> str:
         return f"{self.type}/{self.id}"
+
+    def find_by(self, base_url: str) -> None:
+        """Make the index from the resource, by the search parameters that there are now."""
+        if self.resource is not None:
+            self.generation, self.base_url = registry.generation(), base_url
+            self.index = extract(self.resource, base_url=base_url).document()
+
+    def renew(self) -> None:
+        """Make the index again if the search parameters have changed since."""
+        if self.generation not in (-1, registry.generation()):
+            self.find_by(self.base_url)
 
     def prepare(self) -> None:
         """Encode what does not depend on the flush; versionId and lastUpdated are filled in by it."""

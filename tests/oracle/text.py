@@ -42,14 +42,21 @@ def strings(node: Node) -> Iterator[Text]:
     """The strings of a node: of a HumanName or Address every part that is a string."""
     parts = {"HumanName": NAME_PARTS, "Address": ADDRESS_PARTS}.get(node.type)
     if parts:
+        # House rule: a name that is only written out is found by each of its words, like a family name.
+        written = node.type == "HumanName" and not any(children(node, "family"))
         for name in parts:
             for child in children(node, name):
-                yield from strings(child)
+                yield from map(_by_words, strings(child)) if written and name == "text" else strings(child)
     elif isinstance(node.value, str):
         folded = fold(node.value)
         family = node.element is not None and node.element.path == "HumanName.family"
-        words = folded.split() if family else []
-        yield Text(node.value, folded, tuple(" ".join(words[first:]) for first in range(1, len(words))))
+        text = Text(node.value, folded)
+        yield _by_words(text) if family else text
+
+
+def _by_words(text: Text) -> Text:
+    words = text.folded.split()
+    return text._replace(later=tuple(" ".join(words[first:]) for first in range(1, len(words))))
 
 
 def spoken(node: Node) -> Iterator[Text]:

@@ -93,7 +93,8 @@ def every() -> Iterator[tuple[Field, Leaf]]:
     for name in sorted(RESOURCE_TYPES):
         for field in fields(name).values():
             for leaf in field.leaves:
-                if leaf.type in INDEXERS[field.parameter.type]:
+                # An attachment only counts as a value.
+                if leaf.type in INDEXERS[field.parameter.type] and leaf.type != "Attachment":
                     yield field, leaf
 
 

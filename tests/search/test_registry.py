@@ -77,7 +77,6 @@ def test_only_these_choices_of_types_cannot_be_searched() -> None:
         ("Procedure", "date", "string"),
         ("Procedure", "date", "Age"),
         ("Procedure", "date", "Range"),
-        ("Consent", "source-reference", "Attachment"),
     }
 
 

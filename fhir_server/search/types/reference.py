@@ -32,6 +32,11 @@ def local(reference: str, base: str) -> tuple[str, str] | None:
     return None
 
 
+def names_one(reference: str) -> bool:
+    """Whether what a key says of a reference is the "Type/id" of a resource here: no version, nothing contained."""
+    return reference.count("/") == 1 and not reference.endswith("/") and "#" not in reference
+
+
 def _type_of(reference: str) -> str:
     """The resource type that a URL names before its id, "" when it names none."""
     parts = reference.partition("/_history/")[0].split("/")
@@ -50,22 +55,26 @@ def _reference(sink: Sink, leaf: Leaf) -> Visit:
                 keys[f"{number}>{kind}/{text}" if kind else f"{number}>"] = None
                 draft.inside.setdefault(text[1:], []).append(number)
             return
-        if target and (_type_of(text or "") or value.get("type") or target) != target:
+        here = local(text, draft.base) if text else None
+        kind = here[0].partition("/")[0] if here else _type_of(text or "") or value.get("type", "")
+        if target and kind != target:
             return
-        if text:
-            here = local(text, draft.base)
-            if here is None:
+        if here is not None:
+            keys[f"{number}>{here[0]}"] = None
+            if here[1]:
+                keys[f"{number}>{here[0]}/_history/{here[1]}"] = None
+        elif value:
+            if text:
                 keys[f"{number}>{text}"] = None
-            else:
-                keys[f"{number}>{here[0]}"] = None
-                if here[1]:
-                    keys[f"{number}>{here[0]}/_history/{here[1]}"] = None
-            if ascending:
-                sink.sort(draft, (here[0] if here else text)[:64])
+            # What is elsewhere, or only described, is a reference all the same, and if it says so to a type.
+            if kind or not text:
+                keys[f"{number}>{kind}/" if kind else f"{number}>"] = None
+        if ascending and text:
+            sink.sort(draft, (here[0] if here else text)[:64])
         if identifier := value.get("identifier"):
             identifier_keys(f"{number}@=", f"{number}@", identifier, keys)
-        elif value and not text:
-            keys[f"{number}>"] = None  # a display alone refers to something, too
+            if kind:
+                identifier_keys(f"{number}@>{kind}=", f"{number}@>{kind}|", identifier, keys)
 
     return visit
 
@@ -95,7 +104,17 @@ def _resource(sink: Sink, leaf: Leaf) -> Visit:
     return visit
 
 
+def _attachment(sink: Sink, leaf: Leaf) -> Visit:
+    """`Consent.source` may be one: nothing to search for, and yet not missing."""
+
+    def visit(value: Any, draft: Draft) -> None:
+        draft.keys[f"{sink.number}>"] = None
+
+    return visit
+
+
 INDEXERS: Mapping[str, Indexer] = {
+    "Attachment": _attachment,
     "Reference": _reference,
     "canonical": _canonical,
     "uri": _canonical,
@@ -165,5 +184,12 @@ def _by_identifier(field: Field, value: str) -> Criterion:
     parts = [unescape(part) for part in split(value, "|")]
     if len(parts) > 2 or not parts[-1]:
         raise wrong(field, "is not an identifier: value, system|value or |value")
-    wanted = f"={parts[0]}" if len(parts) == 1 else f"{parts[0]}|{parts[1]}"
-    return Criterion(keys=tuple(fit(f"{source.number}@{wanted}") for source in field.sources))
+    alone = len(parts) == 1
+    keys: list[str] = []
+    for source in field.sources:
+        if source.target:
+            opening = f"{source.number}@>{source.target}{'=' if alone else '|'}"
+        else:
+            opening = f"{source.number}@{'=' if alone else ''}"
+        keys.append(fit(opening + "|".join(parts)))
+    return Criterion(keys=tuple(keys))
