@@ -27,10 +27,16 @@ def chain(scope: Scope, name: str, value: str, read: Read) -> Filter:
     code, _, modifier = head.partition(":")
     found: list[Route] = []
     wanted = rest.partition(".")[0].partition(":")[0]
+    if modifier and modifier not in RESOURCE_TYPES:
+        raise Invalid(f"In '{name[:64]}' only a resource type can stand between ':' and '.'.")
     for type_name in scope.types:
-        field = _reference(type_name, code, scope)
-        check_chain(field.parameter, wanted)
-        found += _routes(field, modifier, name)
+        # Inside a chain that leads to several types, those count for which the rest makes sense.
+        if scope.depth == 0 or len(scope.types) == 1 or _refers(type_name, code):
+            field = _reference(type_name, code, scope)
+            check_chain(field.parameter, wanted)
+            found += routes(field, modifier)
+    if not found:
+        raise Invalid(f"Search parameter '{code[:64]}' does not refer to {modifier or 'a resource'}.")
     targets = sorted({route.target for route in found if _has_parameter(route.target, wanted)})
     if not targets:
         raise Unknown(Invalid(f"Nothing that '{head[:64]}' refers to has a search parameter '{wanted[:64]}'."))

@@ -259,7 +259,11 @@ class Reindexer:
             marker = await self._database.markers.find_one({"_id": PARAMETERS}, session=session) or {}
             entries = {"$filter": {"input": {"$objectToArray": "$due"}, "cond": _still_due(name, since)}}
             ended = {"$cond": [{"$eq": ["$due", {}]}, "$$NOW", "$$REMOVE"]}
-            stages = [{"$set": {"due": {"$arrayToObject": entries}}}, {"$unset": "current"}, {"$set": {"ended": ended}}]
+            stages: list[Document] = [
+                {"$set": {"due": {"$arrayToObject": entries}}},
+                {"$unset": "current"},
+                {"$set": {"ended": ended}},
+            ]
             await self._note(stages, session)
             if not current["failed"]:
                 whole: Document = {"type": name, "state": INDEXING, "since": {"$lte": since}}
