@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 LOCK := $(BIN)/python -m uv pip compile --universal --generate-hashes --no-header --python-version 3.11 --extra mongod --group build
 
-.PHONY: help setup dev run test check format bench definitions lock clean
+.PHONY: help setup dev run test check format bench scale definitions lock clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list.
@@ -34,6 +34,9 @@ format: dev ## Apply the formatter and the safe lint fixes.
 
 bench: dev ## Measure our server, or another one: make bench ARGS="--base http://127.0.0.1:8090/fhir"
 	@$(BIN)/python -m benchmarks $(or $(ARGS),--server)
+
+scale: dev ## Searches of a small and a big population: make scale ARGS="--patients 1000 --patients 8000 --data-dir DIR"
+	@$(BIN)/python -m benchmarks.scale $(or $(ARGS),--patients 1000 --patients 8000)
 
 definitions: dev ## Compile the published R4 definitions into package data again.
 	@$(BIN)/python -m scripts.definitions $(ARGS)

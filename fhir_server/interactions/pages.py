@@ -12,15 +12,16 @@ from fhir_server.context import Context
 from fhir_server.interactions import includes
 from fhir_server.joins import Joins
 from fhir_server.joins.probe import fitting
+from fhir_server.joins.references import MANY, MAX_FOUND
 from fhir_server.outcomes import Issue, Timeout, TooCostly
 from fhir_server.search import compile as compiler
 from fhir_server.search.compile import Find
 from fhir_server.search.cursor import Position
-from fhir_server.search.query import Query
+from fhir_server.search.query import Chain, Filter, Has, Query
 from fhir_server.storage.repository import Moment
 from fhir_server.storage.stored import Stored
 
-_BATCHES = 8  # judged before it is tried to look up all ends of a chain after all
+_BATCHES = 4  # judged before it is tried to look up all ends of a chain after all
 _LARGEST = 2_000  # rows of a batch
 
 
@@ -39,6 +40,8 @@ class Rows:
 async def rows(ctx: Context, joins: Joins, query: Query, asked: Query, at: Position | None) -> Rows:
     """The rows of the page at this position; `asked` is the query as `joins` left it at a glance."""
     moment = at.moment if at is not None else None
+    if any(_nested(probe) for probe in asked.probes) and (exact := await _resolved(joins, query, MANY)) is not None:
+        asked = exact
     if asked.probes:
         found = await _judged(ctx, joins, query, asked, at)
     else:
@@ -71,7 +74,7 @@ async def _judged(ctx: Context, joins: Joins, query: Query, asked: Query, at: Po
     moment = at.moment if at is not None else None
     deadline = time.monotonic() + ctx.settings.query_seconds
     found: list[Stored] = []
-    size, batches, place = max(2 * limit, 60), 0, at
+    size, batches, place = limit if any(map(_nested, asked.probes)) else max(2 * limit, 60), 0, at
     while True:
         wanted = compiler.page(find, place) if place is not None else find
         batch = await _read(ctx, query, wanted, size, moment, keys=True)
@@ -80,7 +83,7 @@ async def _judged(ctx: Context, joins: Joins, query: Query, asked: Query, at: Po
         batches += 1
         if len(found) >= limit or len(batch.rows) < size:
             return Rows(found[:limit], moment)
-        if batches == _BATCHES and (exact := await _resolved(joins, query)) is not None:
+        if batches == _BATCHES and (exact := await _resolved(joins, query, MAX_FOUND)) is not None:
             return await rows(ctx, joins, query, exact, at)
         if time.monotonic() > deadline:
             raise Timeout("The query took longer than it may; narrow it.", headers={"Retry-After": "2"})
@@ -90,9 +93,14 @@ async def _judged(ctx: Context, joins: Joins, query: Query, asked: Query, at: Po
         size = min(size * 2, _LARGEST)
 
 
-async def _resolved(joins: Joins, query: Query) -> Query | None:
-    """The query with every end looked up, where that is possible: better than to walk on for a few rare rows."""
+def _nested(probe: Filter) -> bool:
+    """Whether each row of the search leads to rows that have to be judged in their turn."""
+    return isinstance(probe.condition, Chain | Has) and bool(probe.condition.query.probes)
+
+
+async def _resolved(joins: Joins, query: Query, limit: int) -> Query | None:
+    """The query with every end looked up, where they are no more: better than to walk on for a few rare rows."""
     try:
-        return await joins.resolve(query)
+        return await joins.resolve(query, limit)
     except TooCostly:
         return None

@@ -34,7 +34,7 @@ async def search(ctx: Context, request: FhirRequest) -> FhirResponse:
     """A searchset Bundle: one page of matches as they are stored, and what was to be included with them."""
     query = _parse(ctx, request)
     joins = Joins(ctx.repository, ctx.principal, ctx.base_url)
-    if query.only_count:
+    if query.only_count and not query.explain:
         counted = await _count(ctx, await joins.resolve(query), exact=query.total != "estimate")
         return FhirResponse(text=_bundle([("self", _self(ctx, request, query))], [], counted))
     asked = await joins.glance(query)

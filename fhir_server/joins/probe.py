@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from fhir_server.joins.references import Seeker, numbers
+from fhir_server.joins.references import Seeker, numbers, too_many
 from fhir_server.search.compile import containing, count_filter
 from fhir_server.search.keys import Criterion
 from fhir_server.search.memory import matches
@@ -81,17 +81,13 @@ async def _found(seeker: Seeker, query: Query, candidates: Criterion) -> list[st
 
 async def _rows(seeker: Seeker, query: Query) -> list[Stored]:
     """What an inner query with probes of its own finds among candidates."""
-    filter = count_filter(query)
-    rows = await seeker.repository.find(seeker.principal, filter, limit=_WIDTH + 1, keys=True, contained=True)
-    if len(rows) <= _WIDTH:
-        return await fitting(seeker, query.probes, rows)
-    ids = await seeker.repository.ids(seeker.principal, filter, limit=seeker.limit + 1)
     found: list[Stored] = []
-    seeker.few(ids)
-    for start in range(0, len(ids), _WIDTH):
-        some = {"_id": {"$in": ids[start : start + _WIDTH]}}
-        part = await seeker.repository.find(seeker.principal, some, limit=_WIDTH, keys=True, contained=True)
-        found += await fitting(seeker, query.probes, part)
+    read = 0
+    async for rows in seeker.repository.keyed(seeker.principal, count_filter(query), size=_WIDTH):
+        read += len(rows)
+        if read > seeker.limit:
+            raise too_many(seeker.limit)
+        found += await fitting(seeker, query.probes, rows)
     return found
 
 

@@ -20,7 +20,8 @@ from fhir_server.search.types.reference import names_one
 from fhir_server.storage.repository import Repository
 
 MAX_FOUND = 100_000  # resources at one step of a chain
-FEW = 2_000  # resources that are looked up without a second thought
+FEW = 1_000  # resources that are looked up without a second thought: some 8 ms
+MANY = 10_000  # what is looked up where rows cannot be judged cheaply, some 60 ms
 _STEPS = 64  # levels of a hierarchy
 
 

@@ -42,9 +42,11 @@ class Joins:
     presence: bool = True
     few: int = FEW  # what is found of a chain at a glance
     steps: list[Step] = field(default_factory=list)
+    _limit: int = MAX_FOUND
 
-    async def resolve(self, query: Query) -> Query:
-        """The query with every look-up replaced by what it found; TooCostly (400) when that is too much."""
+    async def resolve(self, query: Query, limit: int = MAX_FOUND) -> Query:
+        """The query with every look-up replaced by what it found; TooCostly (400) beyond `limit` at a step."""
+        self._limit = limit
         filters = [await self._filter(one, own=query.contained == "false") for one in query.filters]
         return replace(query, filters=tuple(filters))
 
@@ -114,10 +116,11 @@ class Joins:
 
     def seeker(self) -> Seeker:
         """Who looks up for these joins."""
-        return self._seeker()
+        return self._seeker(MAX_FOUND)
 
-    def _seeker(self, limit: int = MAX_FOUND) -> Seeker:
-        return Seeker(self.repository, self.principal, self.base_url, self.steps, limit)
+    def _seeker(self, limit: int | None = None) -> Seeker:
+        most = self._limit if limit is None else limit
+        return Seeker(self.repository, self.principal, self.base_url, self.steps, most)
 
     async def _presence(self, wanted: Presence) -> Condition:
         sets = await self.repository.presence_sets(*limits(wanted.resource_type))

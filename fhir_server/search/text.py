@@ -25,7 +25,8 @@ def text_words(number: str, resource: dict[str, Any]) -> list[str]:
     if len(every) > MAX_WORDS:
         every = frozenset(sorted(every)[:MAX_WORDS])
         told &= every
-    return [f"{number}{NARRATIVE}{word}" for word in told] + [f"{number}{CONTENT}{word}" for word in every]
+    # In one order, so that a resource has the same words whoever indexes it.
+    return sorted([f"{number}{NARRATIVE}{word}" for word in told] + [f"{number}{CONTENT}{word}" for word in every])
 
 
 def text(scope: Scope, name: str, value: str) -> Filter:

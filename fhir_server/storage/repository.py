@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any
 
 from bson.timestamp import Timestamp
@@ -167,6 +167,17 @@ class Repository:
     async def _today(self, principal: Principal, ids: list[str], keys: bool, contained: bool) -> dict[str, Stored]:
         rows = await self.find(principal, {"_id": {"$in": ids}}, limit=len(ids), keys=keys, contained=contained)
         return {row.key: row for row in rows}
+
+    async def keyed(
+        self, principal: Principal, filter: Mapping[str, Any], *, size: int
+    ) -> AsyncIterator[list[Stored]]:
+        """The current resources that fit, with their keys and without their text, up to `size` at a time, unordered."""
+        projection = {"v": 1, "u": 1, "d": 1, "k": 1, "c": 1}
+        cursor = self._database.resource.find(_both(filter, visible(principal)), projection, batch_size=size)
+        cursor = cursor.max_time_ms(self._milliseconds)
+        with in_time():
+            while documents := await cursor.to_list(size):
+                yield [stored for stored in map(from_document, documents) if not stored.deleted]
 
     async def ids(self, principal: Principal, filter: Mapping[str, Any], *, limit: int) -> list[str]:
         """The "Type/id" of up to `limit` current resources that fit, in no order."""

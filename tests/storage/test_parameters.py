@@ -96,7 +96,7 @@ async def test_a_number_for_each_meaning_of_a_code(database: Database, repositor
     assert await states(database) == {("a", 0): "complete", ("b", 1): "complete"}
     await put(repository, definition("a", "Patient.name.use", description="in other words"))
     assert await states(database) == {("a", 0): "complete", ("b", 1): "complete"}
-    await put(repository, definition("a", "Patient.address.use"))
+    await put(repository, definition("a", "Patient.contact.gender"))
     assert await states(database) == {("a", 0): "retired", ("b", 1): "complete", ("a", 2): "indexing"}
     await put(repository, definition("b", "", status="retired"))
     await reindex(repository, database)
