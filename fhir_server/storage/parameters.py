@@ -62,7 +62,7 @@ class Parameters:
         self.trouble = ""
         self.news = asyncio.Event()
         self._looking = asyncio.Lock()
-        self._types: set[str] = set()
+        self._installed: set[SearchParameter] = set()
         self._follower: asyncio.Task[None] | None = None
 
     # ---- from start to end ---------------------------------------------------------------------------
@@ -167,11 +167,10 @@ class Parameters:
         searched = [parameter_of(row) for row in rows if row["state"] != RETIRED]
         retired = [parameter_of(row) for row in rows if row["state"] == RETIRED]
         _put(generation, searched, retired, declared)
-        types = {one.resource_type for one in (*searched, *retired)}
-        for name in sorted(types | self._types):
+        for name in sorted({one.resource_type for one in {*searched, *retired} - self._installed}):
             warm([name])
             await asyncio.sleep(0)
-        self._types = types
+        self._installed = {*searched, *retired}
 
     # ---- what people ask -----------------------------------------------------------------------------
 

@@ -141,14 +141,13 @@ class Reindexer:
 
     async def _due(self) -> list[str]:
         """The types to walk; what nobody searches by any longer is no longer written from here on."""
-        await self._parameters.refresh()
-        await self._wait_for_all(self._parameters.generation)
         await self._drop_retired()
         return sorted((await self._status())["due"])
 
-    async def _wait_for_all(self, generation: int) -> None:
-        """Return when every live process writes by this generation, or a later one."""
-        waited = 0.0
+    async def _known_to_all(self) -> int:
+        """The generation of now, or a later one, once every live process writes by it."""
+        await self._parameters.refresh()
+        generation, waited = self._parameters.generation, 0.0
         while lagging := await self._parameters.processes.lagging(generation):
             await self._note([])
             await asyncio.sleep(0.2)
@@ -156,12 +155,13 @@ class Reindexer:
             if waited > _SAY_SECONDS:
                 log.info("reindex waits for other processes", processes=lagging)
                 waited = 0.0
+        return generation
 
     async def _drop_retired(self) -> None:
-        rows, generation = self._database.system[PARAMETERS], self._parameters.generation
-        query: Document = {"state": RETIRED, "since": {"$lte": generation}}
-        if await rows.find_one(query) is None:
+        rows = self._database.system[PARAMETERS]
+        if await rows.find_one({"state": RETIRED}) is None:
             return
+        query: Document = {"state": RETIRED, "since": {"$lte": await self._known_to_all()}}
 
         async def work(session: AsyncClientSession) -> None:
             marker = await advance(self._database, session)
@@ -175,11 +175,12 @@ class Reindexer:
         status = await self._status()
         left = [await self._database.resource.count_documents(_of(name)) for name in due]
         await self._note([{"$set": {"total": status.get("done", 0) + sum(left)}}])
+        since = await self._known_to_all()
         for name in due:
-            await self._parameters.refresh()
-            since = self._parameters.generation
-            await self._wait_for_all(since)
+            if (await self._status())["due"].get(name, 0) > since:
+                since = await self._known_to_all()
             await self._walk(name, since)
+        await self._parameters.refresh()
 
     # ---- one type ------------------------------------------------------------------------------------
 
@@ -279,7 +280,6 @@ class Reindexer:
                 await self._database.markers.update_one({"_id": PARAMETERS}, change, session=session)
 
         await in_transaction(self._database, work)
-        await self._parameters.refresh()
 
     def _say(self, current: Document) -> None:
         if perf_counter() - self._said > _SAY_SECONDS:

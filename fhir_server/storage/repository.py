@@ -127,14 +127,17 @@ class Repository:
         Where the database no longer knows that moment (after some five minutes), the order is today's and the moment
         None.
         """
+        projection: Document = {"v": 1, "u": 1, "t": 1, "d": 1, "s": 1}
+        if moment is None:  # what is read now is today's
+            projection |= {"j": 1, **({"k": 1} if keys else {}), **({"c": 1} if contained else {})}
         command: Document = {
             "find": "resource",
             "filter": self._searched(principal, filter),
             "sort": dict(sort),
-            "projection": {"v": 1, "u": 1, "t": 1, "d": 1, "s": 1},
+            "projection": projection,
             "limit": limit,
             "batchSize": limit,
-            "singleBatch": True,
+            "singleBatch": moment is not None,
             "maxTimeMS": self._milliseconds,
             "readConcern": {"level": "snapshot"},
         }
@@ -149,8 +152,17 @@ class Repository:
             found = await self.find(principal, filter, sort=sort, limit=limit, keys=keys, contained=contained)
             return found, None
         cursor = answer["cursor"]
+        at = (cursor["atClusterTime"].time, cursor["atClusterTime"].inc)
+        if cursor["id"]:
+            # More than one message holds: the same moment again, places first and contents after.
+            await self._database.fhir.command({"killCursors": "resource", "cursors": [cursor["id"]]})
+            return await self.find_at(
+                principal, filter, sort=sort, limit=limit, keys=keys, contained=contained, moment=at
+            )
         rows = [from_document(document) for document in cursor["firstBatch"] if "d" not in document]
-        today = {} if not rows else await self._today(principal, [row.key for row in rows], keys, contained)
+        if moment is None or not rows:
+            return rows, at
+        today = await self._today(principal, [row.key for row in rows], keys, contained)
         found = []
         for row in rows:
             now = today.get(row.key)
@@ -161,16 +173,13 @@ class Repository:
             # The place is that of the moment, the content today's.
             now.sort, now.updated_then, now.created = row.sort, row.updated, row.created
             found.append(now)
-        at = cursor["atClusterTime"]
-        return found, (at.time, at.inc)
+        return found, at
 
     async def _today(self, principal: Principal, ids: list[str], keys: bool, contained: bool) -> dict[str, Stored]:
         rows = await self.find(principal, {"_id": {"$in": ids}}, limit=len(ids), keys=keys, contained=contained)
         return {row.key: row for row in rows}
 
-    async def keyed(
-        self, principal: Principal, filter: Mapping[str, Any], *, size: int
-    ) -> AsyncIterator[list[Stored]]:
+    async def keyed(self, principal: Principal, filter: Mapping[str, Any], *, size: int) -> AsyncIterator[list[Stored]]:
         """The current resources that fit, with their keys and without their text, up to `size` at a time, unordered."""
         projection = {"v": 1, "u": 1, "d": 1, "k": 1, "c": 1}
         cursor = self._database.resource.find(_both(filter, visible(principal)), projection, batch_size=size)

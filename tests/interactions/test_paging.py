@@ -104,3 +104,14 @@ def test_a_cursor_is_signed_and_bound(client: httpx.Client) -> None:
         refused = client.get(other)
         assert refused.status_code == 400
         assert "_cursor" in refused.text
+
+
+def test_a_page_of_more_than_one_message(client: httpx.Client) -> None:
+    """The database answers with at most 16 MB at once: a sorted page of large resources is whole all the same."""
+    large = "x" * 2_000_000
+    for number in range(10):
+        body = {**patient(f"large{number}", "large", random.Random(number)), "birthDate": f"195{number}-01-01"}
+        body["contact"] = [{"name": {"text": large[:1_000_000]}}, {"name": {"text": large[:1_000_000]}}]
+        assert client.put(f"/Patient/large{number}", json=body).status_code == 201
+    page = client.get("/Patient?identifier=http://group|large&_sort=birthdate&_count=20").json()
+    assert ids(page) == [f"large{number}" for number in range(10)]
