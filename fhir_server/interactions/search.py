@@ -12,7 +12,7 @@ from fhir_server.context import Context, FhirRequest, FhirResponse
 from fhir_server.interactions import includes, pages
 from fhir_server.interactions.explain import explain
 from fhir_server.joins import Joins
-from fhir_server.outcomes import Issue, operation_outcome
+from fhir_server.outcomes import Invalid, Issue, operation_outcome
 from fhir_server.registry import interaction
 from fhir_server.search import compile as compiler
 from fhir_server.search import cursor
@@ -65,8 +65,14 @@ def _parse(ctx: Context, request: FhirRequest) -> Query:
         default_count=ctx.settings.default_count,
         max_count=ctx.settings.max_count,
     )
-    if query.elements and not lenient:
+    if not query.elements:
+        return query
+    try:
         check_elements(query.elements, query.types)
+    except Invalid as unknown:
+        if not lenient:
+            raise
+        return replace(query, ignored=(*query.ignored, *(replace(one, severity="warning") for one in unknown.issues)))
     return query
 
 

@@ -15,6 +15,11 @@ DEMOS = (
     ("Blood pressures with their patients", "Observation?code=85354-9&_include=Observation:subject&_count=10"),
     ("Encounters with everyone who took part", "Encounter?_include=Encounter:participant&_count=5"),
     ("Women and the conditions they have", "Patient?gender=female&_revinclude=Condition:subject"),
+    ("Heart rates of a patient, by family name", "Observation?patient.family=okoye&code=8867-4"),
+    ("Who had a heart rate above 90", "Patient?_has:Observation:patient:code-value-quantity=8867-4$gt90"),
+    ("Weights above 220 pounds", "Observation?value-quantity=gt220|http://unitsofmeasure.org|[lb_av]"),
+    ("Who was in the cardiology ward or one of its beds", "Encounter?location:below=demo-cardiology&_sort=-date"),
+    ("Letters that mention an emergency", "DocumentReference?_content=emergency"),
     ("What changed last, in the whole server", "_history?_count=10"),
 )
 DOORS = (

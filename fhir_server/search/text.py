@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from fhir_server.outcomes import NotSupported
 from fhir_server.search.criteria import either
 from fhir_server.search.keys import Criterion
 from fhir_server.search.query import Both, Condition, Except, Filter
@@ -31,6 +32,8 @@ def text_words(number: str, resource: dict[str, Any]) -> list[str]:
 
 def text(scope: Scope, name: str, value: str) -> Filter:
     """The filter of `_text=…` or `_content=…`."""
+    if ":" in name:
+        raise NotSupported(f"Parameter '{name.partition(':')[0]}' takes no modifier.")
     mark = NARRATIVE if name == "_text" else CONTENT
     expression = parse(value, name)
     conditions = [_condition(expression, type_number(one) + mark) for one in scope.types]

@@ -51,7 +51,7 @@ INDEXES: dict[str, list[tuple[str, list[tuple[str, int | str]], Document]]] = {
     "guards": [],
 }
 # Those that transactions write, which make no collections of their own.
-SYSTEM_COLLECTIONS = ("markers", "declarations", "parameters", "processes")
+SYSTEM_COLLECTIONS = ("markers", "state", "declarations", "parameters", "processes")
 
 
 class Database:
@@ -79,6 +79,7 @@ class Database:
         self.version: Collection = self.fhir["version"]
         self.guards: Collection = self.fhir["guards"]
         self.markers: Collection = self.system["markers"]
+        self.state: Collection = self.system["state"]  # of the search parameters and their reindex
 
     async def prepare(self) -> None:
         """Create collections and indexes; safe to run by several processes at once."""

@@ -58,7 +58,7 @@ async def in_transaction(database: Database, work: Callable[[AsyncClientSession]
 
 async def advance(database: Database, session: AsyncClientSession) -> Document:
     """Begin a new generation; answers the marker. Two transactions that do so exclude one another."""
-    marker = await database.markers.find_one_and_update(
+    marker = await database.state.find_one_and_update(
         {"_id": PARAMETERS}, {"$inc": {"generation": 1}}, session=session, return_document=ReturnDocument.AFTER
     )
     assert marker is not None
@@ -206,7 +206,7 @@ async def _store(
     if rows := table.changed():
         replaced = [ReplaceOne({"_id": row["_id"]}, row, upsert=True) for row in rows]
         await database.system[PARAMETERS].bulk_write(replaced, session=session)
-    await database.markers.update_one({"_id": PARAMETERS}, {"$set": {"next": table.next}}, session=session)
+    await database.state.update_one({"_id": PARAMETERS}, {"$set": {"next": table.next}}, session=session)
     if table.due:
         await make_due(database, session, table.due, table.generation)
     for key in changes.keys() & judged.keys():
@@ -216,7 +216,7 @@ async def _store(
 async def make_due(database: Database, session: AsyncClientSession, types: Iterable[str], generation: int) -> None:
     """Ask for a walk over these types with at least this generation's parameters."""
     later = {f"due.{resource_type}": generation for resource_type in types}
-    await database.markers.update_one({"_id": REINDEX}, {"$max": later}, upsert=True, session=session)
+    await database.state.update_one({"_id": REINDEX}, {"$max": later}, upsert=True, session=session)
 
 
 def _report(declaration: Document) -> None:

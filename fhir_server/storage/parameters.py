@@ -90,20 +90,20 @@ class Parameters:
     async def _prepare(self) -> None:
         empty = await self._database.resource.find_one({}, {"_id": 1}) is None
         made = {"generation": 1, "next": FIRST_CUSTOM, "layout": LAYOUT if empty else 0}
-        await self._database.markers.update_one({"_id": PARAMETERS}, {"$setOnInsert": made}, upsert=True)
-        await self._database.markers.update_one({"_id": REINDEX}, {"$setOnInsert": {"due": {}}}, upsert=True)
+        await self._database.state.update_one({"_id": PARAMETERS}, {"$setOnInsert": made}, upsert=True)
+        await self._database.state.update_one({"_id": REINDEX}, {"$setOnInsert": {"due": {}}}, upsert=True)
 
     async def _check_layout(self) -> None:
         """Ask for a reindex of everything when the stored keys are of another layout than the queries' one."""
 
         async def work(session: AsyncClientSession) -> None:
-            marker = await self._database.markers.find_one({"_id": PARAMETERS}, session=session) or {}
+            marker = await self._database.state.find_one({"_id": PARAMETERS}, session=session) or {}
             if LAYOUT in (marker["layout"], marker.get("rebuild", {}).get("layout")):
                 return
             generation = int((await advance(self._database, session))["generation"])
             rebuild = {"layout": LAYOUT, "since": generation, "left": sorted(RESOURCE_TYPES)}
             change = {"$set": {"rebuild": rebuild}}
-            await self._database.markers.update_one({"_id": PARAMETERS}, change, session=session)
+            await self._database.state.update_one({"_id": PARAMETERS}, change, session=session)
             await make_due(self._database, session, RESOURCE_TYPES, generation)
             log.warning("search keys of another layout: everything is reindexed, and searches wait for it")
 
@@ -129,7 +129,7 @@ class Parameters:
     async def _look(self) -> bool:
         """One look; False when the other processes no longer count us."""
         ids = {"$in": [PARAMETERS, REINDEX]}
-        markers = {one["_id"]: one async for one in self._database.markers.find({"_id": ids})}
+        markers = {one["_id"]: one async for one in self._database.state.find({"_id": ids})}
         self._note(markers[PARAMETERS], markers.get(REINDEX, {}))
         generation = int(markers[PARAMETERS]["generation"])
         if generation == self.generation:
@@ -187,7 +187,7 @@ class Parameters:
 
     async def status(self) -> Document:
         """The marker of the reindex (fhir_server/storage/reindex.py); what it calls done, this process searches by."""
-        marker = await self._database.markers.find_one({"_id": REINDEX}) or {"due": {}}
+        marker = await self._database.state.find_one({"_id": REINDEX}) or {"due": {}}
         await self.refresh()
         return marker
 

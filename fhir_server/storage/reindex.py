@@ -85,7 +85,7 @@ class Reindexer:
                 await asyncio.sleep(1)
 
     async def _status(self) -> Document:
-        return await self._database.markers.find_one({"_id": REINDEX}) or {"due": {}}
+        return await self._database.state.find_one({"_id": REINDEX}) or {"due": {}}
 
     async def work(self) -> bool:
         """Do all that is due; False when another process is at it, or when only a newer server may."""
@@ -107,7 +107,7 @@ class Reindexer:
         return bool((await self._status())["due"]) or await rows.find_one({"state": RETIRED}) is not None
 
     async def _acquire(self) -> bool:
-        marker = await self._database.markers.find_one({"_id": PARAMETERS}) or {}
+        marker = await self._database.state.find_one({"_id": PARAMETERS}) or {}
         if marker.get("rebuild", marker).get("layout") != LAYOUT:
             return False  # another version of the server rebuilds everything
         free: list[Document] = [
@@ -115,7 +115,7 @@ class Reindexer:
             {"owner": {"$nin": await self._parameters.processes.alive()}},
             {"$expr": {"$lt": ["$until", "$$NOW"]}},
         ]
-        found = await self._database.markers.find_one_and_update(
+        found = await self._database.state.find_one_and_update(
             {"_id": REINDEX, "$or": free},
             [{"$set": {"owner": self._me, "until": _LATER}}],
             return_document=ReturnDocument.AFTER,
@@ -126,14 +126,14 @@ class Reindexer:
         return found is not None
 
     async def _release(self) -> None:
-        await self._database.markers.update_one(
+        await self._database.state.update_one(
             {"_id": REINDEX, "owner": self._me}, {"$unset": {"owner": "", "until": ""}}
         )
 
     async def _note(self, change: list[Document], session: AsyncClientSession | None = None) -> None:
         """Change the marker and stay its owner; raises Stolen."""
         stages = [{"$set": {"until": _LATER}}, *change]
-        done = await self._database.markers.update_one({"_id": REINDEX, "owner": self._me}, stages, session=session)
+        done = await self._database.state.update_one({"_id": REINDEX, "owner": self._me}, stages, session=session)
         if not done.matched_count:
             raise Stolen
 
@@ -174,7 +174,8 @@ class Reindexer:
         """Walk these types, by what every process knows by now."""
         status = await self._status()
         left = [await self._database.resource.count_documents(_of(name)) for name in due]
-        await self._note([{"$set": {"total": status.get("done", 0) + sum(left)}}])
+        begun = (status.get("current") or {}).get("done", 0)  # counted in both
+        await self._note([{"$set": {"total": status.get("done", 0) + sum(left) - begun}}])
         since = await self._known_to_all()
         for name in due:
             if (await self._status())["due"].get(name, 0) > since:
@@ -257,7 +258,7 @@ class Reindexer:
         rows = self._database.system[PARAMETERS]
 
         async def work(session: AsyncClientSession) -> None:
-            marker = await self._database.markers.find_one({"_id": PARAMETERS}, session=session) or {}
+            marker = await self._database.state.find_one({"_id": PARAMETERS}, session=session) or {}
             entries = {"$filter": {"input": {"$objectToArray": "$due"}, "cond": _still_due(name, since)}}
             ended = {"$cond": [{"$eq": ["$due", {}]}, "$$NOW", "$$REMOVE"]}
             stages: list[Document] = [
@@ -277,7 +278,7 @@ class Reindexer:
                 if not types:
                     change = {"$set": {"layout": rebuild["layout"]}, "$unset": {"rebuild": ""}}
                     log.info("search keys have the layout of this version", layout=rebuild["layout"])
-                await self._database.markers.update_one({"_id": PARAMETERS}, change, session=session)
+                await self._database.state.update_one({"_id": PARAMETERS}, change, session=session)
 
         await in_transaction(self._database, work)
 

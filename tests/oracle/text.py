@@ -17,6 +17,10 @@ NAME_PARTS = ("text", "family", "given", "prefix", "suffix")
 ADDRESS_PARTS = ("text", "line", "city", "district", "state", "postalCode", "country")
 
 
+# House rule: strokes and joined letters count as accents.
+JOINED = {"ø": "o", "ł": "l", "đ": "d", "ð": "d", "ħ": "h", "ŧ": "t", "ı": "i", "æ": "ae", "œ": "oe", "þ": "th"}
+
+
 class Text(NamedTuple):
     """One string of a resource; `later` is a family name from each of its later words on."""
 
@@ -31,6 +35,7 @@ def fold(text: str) -> str:
     kept = []
     for character in unicodedata.normalize("NFKD", text):
         category = unicodedata.category(character)
+        character = JOINED.get(character.casefold(), character)
         if character in PARTING:
             kept.append(" ")
         elif category[0] not in "MP":

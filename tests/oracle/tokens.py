@@ -16,7 +16,7 @@ from tests.oracle.text import Text, strings
 
 TELEPHONE = {"phone", "fax", "pager", "sms"}
 SPECIAL_VALUES = "http://hl7.org/fhir/special-values"
-_SEPARATORS = str.maketrans("", "", " \t\u00a0().-/")
+_SEPARATORS = str.maketrans("", "", " \t\u00a0().-/+")
 
 
 class Token(NamedTuple):

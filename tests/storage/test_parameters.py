@@ -248,7 +248,7 @@ async def test_keys_of_another_layout_are_rebuilt_and_searches_wait(database: Da
     await put(repository, {"resourceType": "Patient", "id": "p", "gender": "male"})
     await repository.stop()
     await database.resource.update_many({}, {"$set": {"k": ["of another layout"]}})
-    await database.markers.update_one({"_id": PARAMETERS}, {"$set": {"layout": LAYOUT - 1}})
+    await database.state.update_one({"_id": PARAMETERS}, {"$set": {"layout": LAYOUT - 1}})
     await repository.start()
     gender = registry.find("Patient", "gender")
     assert gender is not None
@@ -263,8 +263,8 @@ async def test_keys_of_another_layout_are_rebuilt_and_searches_wait(database: Da
 
 async def test_only_a_newer_server_rebuilds_to_its_layout(database: Database, repository: Repository) -> None:
     rebuild = {"layout": LAYOUT + 1, "since": 1, "left": ["Patient"]}
-    await database.markers.update_one({"_id": PARAMETERS}, {"$set": {"rebuild": rebuild}})
-    await database.markers.update_one({"_id": REINDEX}, {"$set": {"due.Patient": 1}})
+    await database.state.update_one({"_id": PARAMETERS}, {"$set": {"rebuild": rebuild}})
+    await database.state.update_one({"_id": REINDEX}, {"$set": {"due.Patient": 1}})
     assert not await Reindexer(database, repository.parameters, extract, share=1).work()
     await repository.parameters.refresh()
     assert repository.parameters.trouble

@@ -25,7 +25,7 @@ async def database(mongo_uri: str, database: str) -> AsyncIterator[Database]:
     opened = Database(mongo_uri, database)
     await opened.prepare()
     await opened.resource.delete_many({})
-    for name in ("markers", "processes"):
+    for name in ("state", "processes"):
         await opened.system[name].delete_many({})
     yield opened
     await opened.close()
@@ -128,14 +128,14 @@ async def test_who_lost_the_lease_writes_nothing(database: Database, parameters:
     class Robbed(Reindexer):
         async def _updates(self, documents: list[dict[str, Any]]) -> Any:
             found = await super()._updates(documents)
-            await database.markers.update_one({"_id": REINDEX}, {"$set": {"owner": "another"}})
+            await database.state.update_one({"_id": REINDEX}, {"$set": {"owner": "another"}})
             return found
 
     await parameters.request(["Patient"])
     with pytest.raises(Stolen):
         await Robbed(database, parameters, extract, share=1).work()
     assert await database.resource.count_documents({"k": "stale"}) == COUNT
-    await database.markers.update_one({"_id": REINDEX}, {"$unset": {"owner": ""}})
+    await database.state.update_one({"_id": REINDEX}, {"$unset": {"owner": ""}})
 
 
 async def test_one_at_a_time(mongo_uri: str, database: Database, parameters: Parameters) -> None:
@@ -145,7 +145,7 @@ async def test_one_at_a_time(mongo_uri: str, database: Database, parameters: Par
     await parameters.request(["Patient"])
     await others.tell(parameters.generation)
     taken: dict[str, Any] = {"owner": other.incarnation, "until": {"$add": ["$$NOW", 60_000]}}
-    await database.markers.update_one({"_id": REINDEX}, [{"$set": taken}])
+    await database.state.update_one({"_id": REINDEX}, [{"$set": taken}])
     mine = Reindexer(database, parameters, extract, share=1)
     assert not await mine.work(), "another process is at it"
     await others.leave()

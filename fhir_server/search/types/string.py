@@ -17,7 +17,7 @@ from fhir_server.search.types.values import Indexer, Settings, Visit, refuse_mod
 MODIFIERS = frozenset({"exact", "contains", "equals", "ends"})
 
 MAX_TEXT = 65_536  # characters of a text in which :contains looks
-_STEP = 64  # from one piece of a long text to the next; what is searched inside is no longer than that
+INSIDE = 64  # from one piece of a long text to the next; what is searched inside is no longer than that
 FOLDED = 128  # characters of a folded text that are in its key
 _ORIGINAL = 64  # characters of the text as written; longer ones are there as a hash
 # Between the folded text and the text as written; smaller than any character of a folded text.
@@ -45,7 +45,13 @@ def fold(text: str) -> str:
     return " ".join(folded.split()) or " ".join(plain.lower().split())
 
 
+# Letters with a stroke or joined, which Unicode does not take apart: Søren, Łukasz, Đorđe, Æthelred.
+_JOINED = {"ø": "o", "ł": "l", "đ": "d", "ð": "d", "ħ": "h", "ŧ": "t", "ı": "i", "æ": "ae", "œ": "oe", "þ": "th"}
+
+
 def _plain(character: str) -> str:
+    if character in _JOINED:
+        return _JOINED[character]
     category = unicodedata.category(character)
     if category == "Mn":
         return ""
@@ -74,7 +80,7 @@ def _add(number: str, draft: Draft, text: Any) -> None:
 
 def _add_pieces(number: str, draft: Draft, folded: str) -> None:
     """A long text in overlapping pieces, so that what is inside it, or at its end, is found: :contains, `ew`."""
-    for start in range(0, min(len(folded), MAX_TEXT), _STEP):
+    for start in range(0, min(len(folded), MAX_TEXT), INSIDE):
         piece = folded[start : start + FOLDED]
         last = start + FOLDED >= len(folded)
         draft.keys[f"{number}*{piece}{_TAB if last else ''}"] = None
@@ -188,8 +194,8 @@ def criterion(field: Field, modifier: str, value: str, settings: Settings) -> Cr
     if len(folded) > FOLDED:
         raise wrong(field, f"is too long: texts are searched by up to {FOLDED} characters, or with :exact")
     if modifier == "contains":
-        if len(folded) > _STEP:
-            raise wrong(field, f"is too long: :contains takes up to {_STEP} characters")
+        if len(folded) > INSIDE:
+            raise wrong(field, f"is too long: :contains takes up to {INSIDE} characters")
         # Only what is folded counts, so the search stops at the tab.
         inside = re.escape(folded)
         return Criterion(patterns=tuple(f"^{number}[~*][^\\t]*{inside}" for number in numbers))

@@ -25,7 +25,7 @@ CODED = frozenset({"Coding", "CodeableConcept", "Identifier"})
 _TEXT = 64  # folded characters of what a code is called that are in its key
 _UCUM = "http://unitsofmeasure.org"
 _EXACT = frozenset({"Identifier", "uri", "id"})
-_TELEPHONE = re.compile(r"[\s().\-/]")
+_TELEPHONE = re.compile(r"[\s().\-/+]")
 
 
 def fold(code: str) -> str:
