@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import cache, partial
+from itertools import islice
 from typing import Any
 
 from fhir_server.definitions import RESOURCE_TYPES, is_primitive, mandatory_elements, summary_elements, type_definition
@@ -27,6 +28,7 @@ SUBSETTED = {
 }
 # Without these a reader could misunderstand what is left, or not know what it is.
 _ALWAYS = frozenset({"resourceType", "id", "meta", "implicitRules", "modifierExtension"})
+MAX_TOLD = 20  # unknown names in `_elements` that are answered one by one
 
 
 def summarize(resource: Json, *, summary: str | None, elements: list[str] | None, lenient: bool = False) -> Json:
@@ -56,11 +58,21 @@ def summarize(resource: Json, *, summary: str | None, elements: list[str] | None
 
 def check_elements(elements: Iterable[str], types: Iterable[str]) -> None:
     """Raise Invalid (400) with every name in `_elements` that is an element of none of these types."""
-    known = list(types)
-    unknown = [name for name in elements if not any(_exists(_path(name, type_), type_) for type_ in known)]
+    unknown = unknown_elements(elements, types)
     if unknown:
-        shown = (f"_elements: there is no element {name[:64]!r}." for name in unknown)
-        raise Invalid(issues=[Issue(Invalid.code, sentence) for sentence in shown])
+        raise Invalid(issues=no_such_elements(unknown))
+
+
+def unknown_elements(elements: Iterable[str], types: Iterable[str]) -> list[str]:
+    """The names, each once, that are an element of none of these types."""
+    known = list(types)
+    return [name for name in dict.fromkeys(elements) if not any(_exists(_path(name, one), one) for one in known)]
+
+
+def no_such_elements(names: Iterable[str], severity: str = "error") -> list[Issue]:
+    """An issue for each of the first names."""
+    shown = (f"_elements: there is no element {name[:64]!r}." for name in islice(names, MAX_TOLD))
+    return [Issue(Invalid.code, sentence, severity=severity) for sentence in shown]
 
 
 def _tagged(resource: Json) -> Json:

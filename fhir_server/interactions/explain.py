@@ -15,9 +15,9 @@ Json = dict[str, Any]
 async def explain(ctx: Context, query: Query, asked: Query, joins: Joins) -> FhirResponse:
     """Parameters with a part for each query: its index, what it examined, and its time.
 
-    Chains, `_has` and other look-ups come first, in the order in which they were made.
+    What a lenient search passes over comes first, then chains, `_has` and other look-ups in the order they were made.
     """
-    parameters: list[Json] = []
+    parameters: list[Json] = [{"name": "ignored", "valueString": one.diagnostics} for one in query.ignored]
     for step in joins.steps:
         plan = await ctx.repository.explain(ctx.principal, step.filter, sort=(), limit=step.limit)
         parameters.append(_part(f"lookup: {step.what}", plan))

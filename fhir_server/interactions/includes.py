@@ -62,17 +62,20 @@ async def _step(
     fresh: dict[str, Stored] = {}
     if forward:
         wanted = include.wanted(forward, rows)
-        ids = [one for one in wanted.ids if one not in known][:room]
-        if ids:
-            await _add(ctx, fresh, {"_id": {"$in": ids}}, len(ids), known)
-            order = {key: place for place, key in enumerate(ids)}
-            fresh = dict(sorted(fresh.items(), key=lambda item: order[item[0]]))
+        ids = [one for one in wanted.ids if one not in known]
+        # References may dangle, so that the next ones have their room.
+        while ids and len(fresh) < room:
+            some, ids = ids[:room], ids[room:]
+            found: dict[str, Stored] = {}
+            await _add(ctx, found, {"_id": {"$in": some}}, len(some), known)
+            fresh.update((one, found[one]) for one in some if one in found)
         if wanted.canonicals:
             await _add(ctx, fresh, include.canonical_filter(wanted.canonicals), room + len(known), known)
-    filter = include.referring_filter(backward, rows) if backward else None
-    if filter is not None:
+    for filter in include.referring_filters(backward, rows):
+        if len(fresh) >= room:
+            break
         # What is known already may be among them, so there must be room for that.
-        await _add(ctx, fresh, filter, room + len(known), known)
+        await _add(ctx, fresh, filter, room + len(known) + len(fresh), known)
     return fresh
 
 

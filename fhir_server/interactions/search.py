@@ -12,14 +12,14 @@ from fhir_server.context import Context, FhirRequest, FhirResponse
 from fhir_server.interactions import includes, pages
 from fhir_server.interactions.explain import explain
 from fhir_server.joins import Joins
-from fhir_server.outcomes import Invalid, Issue, operation_outcome
+from fhir_server.outcomes import Issue, operation_outcome
 from fhir_server.registry import interaction
 from fhir_server.search import compile as compiler
 from fhir_server.search import cursor
 from fhir_server.search.parse import parse
 from fhir_server.search.query import Query
 from fhir_server.storage.stored import Stored
-from fhir_server.summary import check_elements, summarize
+from fhir_server.summary import check_elements, no_such_elements, summarize, unknown_elements
 
 Json = dict[str, Any]
 Links = list[tuple[str, str]]
@@ -36,13 +36,15 @@ async def search(ctx: Context, request: FhirRequest) -> FhirResponse:
     joins = Joins(ctx.repository, ctx.principal, ctx.base_url)
     if query.only_count and not query.explain:
         counted = await _count(ctx, await joins.resolve(query), exact=query.total != "estimate")
-        return FhirResponse(text=_bundle([("self", _self(ctx, request, query))], [], counted))
+        told = [_outcome(query.ignored)] if query.ignored else []
+        return FhirResponse(text=_bundle([("self", _self(ctx, request, query))], told, counted))
     asked = await joins.glance(query)
     if query.explain:
         return await explain(ctx, query, asked, joins)
     rows, links, notes = await _page(ctx, request, joins, query, asked)
     included, more = await includes.included(ctx, query, rows)
-    entries = [text for row in rows for text in _matches(ctx, asked, row)]
+    themselves = await _fitting_themselves(ctx, asked, rows)
+    entries = [text for row in rows for text in _matches(ctx, asked, row, itself=row.key in themselves)]
     entries += [_entry(ctx, query, row, "include") for row in included]
     issues = [*query.ignored, *notes, *more]
     if issues:
@@ -65,15 +67,22 @@ def _parse(ctx: Context, request: FhirRequest) -> Query:
         default_count=ctx.settings.default_count,
         max_count=ctx.settings.max_count,
     )
-    if not query.elements:
-        return query
-    try:
+    if query.elements and not lenient:
         check_elements(query.elements, query.types)
-    except Invalid as unknown:
-        if not lenient:
-            raise
-        return replace(query, ignored=(*query.ignored, *(replace(one, severity="warning") for one in unknown.issues)))
-    return query
+    return _known_elements(query) if query.elements and lenient else query
+
+
+def _known_elements(query: Query) -> Query:
+    """The query without the names in `_elements` that no type searched has, which are said to be ignored."""
+    unknown = unknown_elements(query.elements, query.types)
+    if not unknown:
+        return query
+    known = tuple(name for name in query.elements if name not in unknown)
+    used = [pair for pair in query.used if pair[0] != "_elements"]
+    if known:
+        used.append(("_elements", ",".join(known)))
+    ignored = (*query.ignored, *no_such_elements(unknown, "warning"))
+    return replace(query, elements=known, used=tuple(used), ignored=ignored)
 
 
 # ---- pages -------------------------------------------------------------------------------------------
@@ -151,7 +160,16 @@ def _bundle(links: Links, entries: Iterable[str], total: int | None) -> bytes:
     return opening + b',"entry":[' + listed.encode() + b"]}" if listed else opening + b"}"
 
 
-def _matches(ctx: Context, query: Query, row: Stored) -> Iterator[str]:
+async def _fitting_themselves(ctx: Context, query: Query, rows: list[Stored]) -> set[str]:
+    """Of the rows of `_contained=both`, those that are matches whatever they contain."""
+    if query.contained != "both" or query.contained_type == "container" or not rows:
+        return set()
+    wanted = compiler.count_filter(replace(query, contained="false"))
+    these = {"$and": [wanted, {"_id": {"$in": [row.key for row in rows]}}]}
+    return set(await ctx.repository.ids(ctx.principal, these, limit=len(rows)))
+
+
+def _matches(ctx: Context, query: Query, row: Stored, *, itself: bool) -> Iterator[str]:
     """The entry of a match; for `_containedType=contained`, one for each contained resource that fits."""
     if query.contained == "false" or query.contained_type == "container":
         yield _entry(ctx, query, row, "match")
@@ -160,21 +178,26 @@ def _matches(ctx: Context, query: Query, row: Stored) -> Iterator[str]:
     resource = row.resource() if found else {}
     for contained in resource.get("contained", ()):
         if contained.get("id") in found:
-            text = json.encode(contained).decode()
+            text = json.encode(_part(query, contained, list(query.elements))).decode()
             yield _written(f"{ctx.base_url}/{row.key}#{contained['id']}", text, "match")
-    if not found:
-        yield _entry(ctx, query, row, "match")  # _contained=both: it fits by itself
+    if itself:
+        yield _entry(ctx, query, row, "match")
 
 
 def _entry(ctx: Context, query: Query, stored: Stored, mode: str) -> str:
     text = stored.text
     # The list of elements does not apply to included resources.
-    elements = list(query.elements) if mode == "match" and query.elements else None
+    elements = list(query.elements) if mode == "match" else []
     if query.summary is not None or elements:
-        text = json.encode(
-            summarize(stored.resource(), summary=query.summary, elements=elements, lenient=True)
-        ).decode()
+        text = json.encode(_part(query, stored.resource(), elements)).decode()
     return _written(f"{ctx.base_url}/{stored.key}", text, mode)
+
+
+def _part(query: Query, resource: Json, elements: list[str]) -> Json:
+    """What `_summary` and `_elements` leave of a resource: all of it without them."""
+    if query.summary is None and not elements:
+        return resource
+    return summarize(resource, summary=query.summary, elements=elements or None, lenient=True)
 
 
 def _written(url: str, text: str, mode: str) -> str:

@@ -76,7 +76,7 @@ async def _found(seeker: Seeker, query: Query, candidates: Criterion) -> list[st
     inner = _limited(query, candidates)
     if query.probes:
         return [row.key for row in await _rows(seeker, inner)]
-    return await seeker.repository.ids(seeker.principal, count_filter(inner), limit=len(candidates.ids or ()))
+    return await seeker.repository.ids(seeker.principal, count_filter(inner), limit=len(candidates.ids))
 
 
 async def _rows(seeker: Seeker, query: Query) -> list[Stored]:

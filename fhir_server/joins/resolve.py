@@ -102,9 +102,9 @@ class Joins:
             case Presence():
                 return await self._presence(wanted) if own and self.presence else wanted
             case Chain():
-                return await references.chain(self._seeker(), wanted, await self.resolve(wanted.query))
+                return await references.chain(self._seeker(), wanted, await self.resolve(wanted.query, self._limit))
             case Has():
-                return await references.has(self._seeker(), wanted, await self.resolve(wanted.query))
+                return await references.has(self._seeker(), wanted, await self.resolve(wanted.query, self._limit))
             case Listed():
                 return await references.listed(self._seeker(), wanted)
             case PartOf():

@@ -28,7 +28,7 @@ def parse_pairs(query: bytes) -> list[tuple[str, str]]:
     pairs = []
     for part in parts:
         name, _, value = part.partition(b"=")
-        if not name or name == b"_":
+        if not part or name == b"_":
             continue
         text = _decode(value)
         if " " in text:

@@ -15,7 +15,7 @@ from fhir_server.definitions import compartments
 from fhir_server.search.cursor import Position
 from fhir_server.search.extract import PAIRS, pair_prefix
 from fhir_server.search.fields import DATE_SLOT, NAME_SLOT, fields
-from fhir_server.search.keys import END, MAX_KEY, Bounds, Circle, Criterion, fit, range_clauses
+from fhir_server.search.keys import END, MAX_KEY, OPEN_HIGH, Bounds, Circle, Criterion, fit, range_clauses
 from fhir_server.search.memory import matches
 from fhir_server.search.presence import written
 from fhir_server.search.query import Both, Condition, Either, Except, Filter, Known, Presence, Query
@@ -269,7 +269,8 @@ def compartment_numbers(compartment: str, resource_type: str) -> tuple[str, ...]
 def _order(query: Query) -> tuple[tuple[str, int], ...]:
     """The fields to sort by, ending in a unique one (or in the stamp that is as good as unique)."""
     if not query.sort:
-        names = {one.code for one in query.filters}
+        # A chain counts whether it was looked up or is judged row by row: all pages have one order.
+        names = {one.code for one in (*query.filters, *query.probes)}
         if names == {"_lastUpdated"} and query.compartment is None:
             # Oldest change first: what changes between two pages comes again at the end instead of being missed.
             return (("u", 1), ("_id", -1))
@@ -294,7 +295,7 @@ def _whole(query: Query, sort: tuple[tuple[str, int], ...], clauses: Sequence[Do
     types = query.types[0] if len(query.types) == 1 else {"$in": list(query.types)}
     if first in _SLOTS:
         # Every resource of the type has the scalar, and a deleted one has none.
-        return [{"ty": types, first: {"$exists": True}}]
+        return [{"ty": types, first: {"$exists": True, **_latest(query, first)}}]
     if first == "u":
         return [{"ty": types, "d": None}]
     if first == "_id":
@@ -308,6 +309,20 @@ def _whole(query: Query, sort: tuple[tuple[str, int], ...], clauses: Sequence[Do
         return []  # those keys are of these types already
     numbers = [type_number(one) for one in query.types]
     return [{"k": numbers[0] if len(numbers) == 1 else {"$in": numbers}}]
+
+
+def _latest(query: Query, slot: str) -> Document:
+    """Sorted by its date, a search up to some day can begin at that day: `date=lt2020&_sort=-date`."""
+    limits: list[float] = []
+    for one in _gather(query):
+        field = fields(query.types[0]).get(one.name)
+        if field is None or f"s.{field.ascending}" != slot or one.negated or not isinstance(one.condition, Criterion):
+            continue
+        # The scalar is where the earliest value begins; one that fits begins no later than its limits allow.
+        ends = [min(end for end in (b.low_to, b.high_to, OPEN_HIGH) if end is not None) for b in one.condition.bounds]
+        if ends and one.condition == Criterion(bounds=one.condition.bounds):
+            limits.append(max(ends))
+    return {"$lte": min(limits)} if limits and min(limits) < OPEN_HIGH else {}
 
 
 def _is_exact(clause: Document) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import cast
 
@@ -19,8 +19,24 @@ UNSEEN = frozenset({"_", "_format", "_pretty"})
 _SUMMARIES = ("true", "text", "data", "count", "false")
 _TOTALS = ("none", "estimate", "accurate")
 _ELEMENT = re.compile(r"[A-Za-z][A-Za-z0-9.]{0,127}(\[x\])?", re.ASCII)
+# One value shapes the answer, so a second one that differs is a contradiction.
+_SINGLE = frozenset({"__explain", "_contained", "_containedType", "_count", "_cursor", "_summary", "_total"})
 MAX_SORT_KEYS = 8
 MAX_INCLUDES = 50
+MAX_ELEMENTS = 500
+
+
+def once(pairs: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """The pairs that a search consists of; Invalid (400) when one that has a single value is given two."""
+    given: dict[str, str] = {}
+    for name, value in pairs:
+        if name in UNSEEN or given.get(name) == value:
+            continue
+        if name in given:
+            raise Invalid(f"Parameter '{name}' is given twice, with different values.")
+        if name in _SINGLE:
+            given[name] = value
+        yield name, value
 
 
 def read(query: Query, name: str, value: str, max_count: int) -> Query:
@@ -91,10 +107,12 @@ def _summary(query: Query, value: str) -> Query:
 
 
 def _elements(query: Query, value: str) -> Query:
-    names = [name.strip() for name in value.split(",")]
+    names = dict.fromkeys((*query.elements, *(name.strip() for name in value.split(","))))
     if not all(_ELEMENT.fullmatch(name) for name in names):
         raise Invalid("Parameter '_elements' is a list of element names.")
-    return replace(query, elements=(*query.elements, *names))
+    if len(names) > MAX_ELEMENTS:
+        raise Invalid(f"Parameter '_elements' takes up to {MAX_ELEMENTS} names.")
+    return replace(query, elements=tuple(names))
 
 
 def _cursor(query: Query, value: str) -> Query:
@@ -103,12 +121,12 @@ def _cursor(query: Query, value: str) -> Query:
 
 def _include(query: Query, value: str) -> Query:
     found = every_include(query.types) if value == "*" else [_included("_include", value)]
-    return replace(query, includes=(*query.includes, *found))
+    return replace(query, includes=_each_once((*query.includes, *found)))
 
 
 def _revinclude(query: Query, value: str) -> Query:
     found = every_include(sorted(RESOURCE_TYPES)) if value == "*" else [_included("_revinclude", value)]
-    return replace(query, revincludes=(*query.revincludes, *found))
+    return replace(query, revincludes=_each_once((*query.revincludes, *found)))
 
 
 def _following(query: Query, code: str, value: str) -> Query:
@@ -117,8 +135,12 @@ def _following(query: Query, code: str, value: str) -> Query:
         raise Invalid(f"Parameter '{code}:iterate' names what to follow: Type:parameter.")
     one = replace(_included(code, value), iterate=True)
     if code == "_include":
-        return replace(query, includes=(*query.includes, one))
-    return replace(query, revincludes=(*query.revincludes, one))
+        return replace(query, includes=_each_once((*query.includes, one)))
+    return replace(query, revincludes=_each_once((*query.revincludes, one)))
+
+
+def _each_once(found: Iterable[Include]) -> tuple[Include, ...]:
+    return tuple(dict.fromkeys(found))
 
 
 def every_include(types: Iterable[str]) -> list[Include]:

@@ -12,7 +12,7 @@ from functools import lru_cache
 from fhir_server.outcomes import Invalid, NotSupported
 from fhir_server.search import restrictions
 from fhir_server.search.fields import Field, fields
-from fhir_server.search.keys import Criterion, beginning
+from fhir_server.search.keys import Criterion, any_of, beginning
 from fhir_server.search.query import (
     Condition,
     Either,
@@ -26,6 +26,7 @@ from fhir_server.search.query import (
 from fhir_server.search.registry import SearchParameter, parameters
 from fhir_server.search.scope import Scope, Unknown, listed
 from fhir_server.search.types import composite, reference, search_type, special, token
+from fhir_server.search.types.uri import MAX_URL
 from fhir_server.search.types.values import refuse_modifier, unescape
 
 _OPERATORS = ("equals", "ends")
@@ -83,13 +84,8 @@ def parameter(type_name: str, code: str, *, alone: bool) -> SearchParameter:
 
 def either(conditions: Sequence[Condition]) -> Condition:
     """Any of these, criteria taken together."""
-    together = Criterion()
-    others: list[Condition] = []
-    for one in conditions:
-        if isinstance(one, Criterion):
-            together |= one
-        else:
-            others.append(one)
+    together = any_of(one for one in conditions if isinstance(one, Criterion))
+    others: list[Condition] = [one for one in conditions if not isinstance(one, Criterion)]
     if not others:
         return together
     if together != Criterion():
@@ -106,16 +102,15 @@ def _condition(scope: Scope, one: SearchParameter, modifier: str, values: Sequen
         return either([special.criterion(one, modifier, value) for value in values])
     field = fields(one.resource_type)[one.code]
     if one.type == "token" and modifier in ("in", "not-in"):
+        if any(len(value) > MAX_URL for value in values):
+            raise Invalid(f"Search parameter '{one.code[:64]}' takes URLs of up to {MAX_URL} characters.")
         return either([InValueSet(one, unescape(value)) for value in values])
     if one.type == "token" and modifier in ("above", "below"):
         return either([_subsumed(field, value, above=modifier == "above") for value in values])
     if one.type == "reference" and modifier in ("above", "below") and not _is_url(values):
         return either([_part_of(scope, field, value, above=modifier == "above") for value in values])
     kind = search_type(one.type)
-    every = Criterion()
-    for value in values:
-        every |= kind.criterion(field, modifier, value, settings)
-    return every
+    return any_of(kind.criterion(field, modifier, value, settings) for value in values)
 
 
 def _subsumed(field: Field, value: str, *, above: bool) -> Condition:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from fhir_server.outcomes import NotSupported
+from fhir_server.outcomes import Invalid, NotSupported
 from fhir_server.search.chain import Read
 from fhir_server.search.criteria import either
 from fhir_server.search.filter_expression import And, Comparison, Expression, Not, Or, as_parameters, parse
@@ -13,13 +13,26 @@ from fhir_server.search.query import Both, Condition, Except, Filter
 from fhir_server.search.registry import type_number
 from fhir_server.search.scope import Scope
 
+MAX_COMPARISONS = 2_000  # of one `_filter`, times the resource types searched
+
 
 def filtered(scope: Scope, name: str, value: str, read: Read) -> Filter:
     """The filter of `_filter=name co "pet" and birthdate ge 1996`; `read` understands an ordinary parameter."""
     if name != "_filter":
         raise NotSupported("Parameter '_filter' takes no modifier.")
     expression = parse(value)
+    if _comparisons(expression) * len(scope.types) > MAX_COMPARISONS:
+        raise Invalid("Parameter '_filter' has too many comparisons for so many resource types.")
     return Filter(name, value, either([_condition(scope, one, expression, read) for one in scope.types]))
+
+
+def _comparisons(expression: Expression) -> int:
+    match expression:
+        case And(parts) | Or(parts):
+            return sum(map(_comparisons, parts))
+        case Not(part):
+            return _comparisons(part)
+    return 1
 
 
 def _condition(scope: Scope, resource_type: str, expression: Expression, read: Read) -> Condition:

@@ -18,6 +18,8 @@ from fhir_server.search.types.reference import names_one
 
 Document = dict[str, Any]
 
+MAX_KEYS = 20_000  # of one filter, some 2 MB
+
 
 class Row(Protocol):
     """A match with its search keys: storage's Stored."""
@@ -88,13 +90,20 @@ def _urls(row: Row) -> Iterator[str]:
         yield from (key[len(opening) :] for key in row.keys or () if key.startswith(opening))
 
 
-def referring_filter(revincludes: Iterable[Include], rows: Sequence[Row]) -> Document | None:
-    """The MongoDB filter of resources that refer to these matches; None when none can."""
-    keys: dict[str, None] = {}
+def referring_filters(revincludes: Iterable[Include], rows: Sequence[Row]) -> Iterator[Document]:
+    """The MongoDB filters of resources that refer to these matches, none of them with very many keys."""
+    by_target: dict[str, dict[str, None]] = {}
     for one in revincludes:
         for prefix, targets in _prefixes(one):
-            for row in rows:
-                if row.type in targets:
-                    keys[prefix + row.key] = None
-                    keys.update((prefix + url, None) for url in _urls(row))
-    return {"k": {"$in": list(keys)}} if keys else None
+            for target in targets:
+                by_target.setdefault(target, {})[prefix] = None
+    keys: list[str] = []
+    for row in rows:
+        for prefix in by_target.get(row.type, ()):
+            keys.append(prefix + row.key)
+            keys += [prefix + url for url in _urls(row)]
+            if len(keys) >= MAX_KEYS:
+                yield {"k": {"$in": keys}}
+                keys = []
+    if keys:
+        yield {"k": {"$in": keys}}

@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import math
 from base64 import urlsafe_b64encode
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields
 from hashlib import blake2b
+from itertools import chain
 from typing import Any
 
 Document = dict[str, Any]
 
 MAX_KEY = 160  # characters; longer keys keep their beginning and end in a 128-bit hash
 _KEPT = MAX_KEY - 23
+MAX_BEGINNING = _KEPT  # characters that every key has as they are, so that keys can be found by them
 END = "\U0010ffff"  # sorts after every character that a key can have
 WIDE = "~"  # behind the number of a range that is wider than its kind's `width`
 DAY = 86_400_000_000  # microseconds
@@ -132,7 +135,7 @@ class Criterion:
     patterns: tuple[str, ...] = ()  # regular expressions anchored at a parameter's number
     bounds: tuple[Bounds, ...] = ()
     range_keys: tuple[str, ...] = ()  # any range under these
-    ids: tuple[str, ...] | None = None  # "Type/id"
+    ids: tuple[str, ...] = ()  # "Type/id"
     updated: tuple[tuple[int | None, int | None], ...] = ()  # microseconds, inclusive
     sets: tuple[str, ...] = ()  # presence sets
     words: tuple[str, ...] = ()
@@ -140,24 +143,20 @@ class Criterion:
     circles: tuple[Circle, ...] = ()
 
     def __or__(self, other: Criterion) -> Criterion:
-        if self == _NONE:
-            return other
-        return Criterion(
-            tuple(dict.fromkeys(self.keys + other.keys)),
-            tuple(dict.fromkeys(self.between + other.between)),
-            tuple(dict.fromkeys(self.patterns + other.patterns)),
-            tuple(dict.fromkeys(self.bounds + other.bounds)),
-            self.range_keys + other.range_keys,
-            other.ids if self.ids is None else self.ids + (other.ids or ()),
-            self.updated + other.updated,
-            tuple(dict.fromkeys(self.sets + other.sets)),
-            tuple(dict.fromkeys(self.words + other.words)),
-            tuple(dict.fromkeys(self.word_beginnings + other.word_beginnings)),
-            self.circles + other.circles,
-        )
+        return any_of((self, other))
+
+
+def any_of(criteria: Iterable[Criterion]) -> Criterion:
+    """One criterion that is fit by whatever fits any of these."""
+    every = [one for one in criteria if one != _NONE]
+    if len(every) < 2:
+        return every[0] if every else _NONE
+    lists = {name: [getattr(one, name) for one in every] for name in _LISTS}
+    return Criterion(**{name: tuple(dict.fromkeys(chain.from_iterable(found))) for name, found in lists.items()})
 
 
 _NONE = Criterion()
+_LISTS = tuple(one.name for one in fields(Criterion))
 
 
 def fit(key: str) -> str:

@@ -16,6 +16,8 @@ from fhir_server.search.types.special import EARTH, distance
 
 Document = Mapping[str, Any]
 
+_LOGICAL = frozenset({"$and", "$or", "$nor"})
+
 
 def matches(filter: Document, document: Document) -> bool:
     """Whether the stored document (the envelope of a resource) fits the filter; KeyError for other operators."""
@@ -86,7 +88,7 @@ def _equals(wanted: Any, values: list[Any]) -> bool:
 
 
 def _element(conditions: Document, item: Any) -> bool:
-    if any(name.startswith("$") for name in conditions):
+    if conditions.keys().isdisjoint(_LOGICAL) and any(name.startswith("$") for name in conditions):
         return all(_operators(name, operand, [item]) for name, operand in conditions.items())
     return isinstance(item, Mapping) and matches(conditions, item)
 

@@ -14,16 +14,15 @@ from fhir_server.definitions import RESOURCE_TYPES
 from fhir_server.outcomes import Invalid, Issue, NotSupported
 from fhir_server.search import controls, general
 from fhir_server.search.chain import chain, has
+from fhir_server.search.cost import MAX_COST, cost
 from fhir_server.search.criteria import ordinary
 from fhir_server.search.filter import filtered
-from fhir_server.search.keys import Criterion
 from fhir_server.search.query import Filter, Query
 from fhir_server.search.restrictions import check_once
 from fhir_server.search.scope import Scope, Unknown
 from fhir_server.search.types.values import Settings
 
 MAX_PARAMETERS = 200
-MAX_WIDTH = 10_000  # of one `$in`, over all types searched
 _EVERY_TYPE = tuple(sorted(RESOURCE_TYPES))
 _NEVER = {"_query": "this server has no named queries"}
 
@@ -55,14 +54,17 @@ def parse(
     filters: list[Filter] = []
     used: list[tuple[str, str]] = []
     ignored: list[Issue] = []
-    for name, value in pairs:
-        if name in controls.UNSEEN:
-            continue
+    total = 0
+    for name, value in controls.once(pairs):
         try:
             if name.partition(":")[0] in controls.CONTROLS:
                 query = controls.read(query, name, value, max_count)
+                value = str(query.count) if name == "_count" else value
             else:
                 filters.append(_filter(scope, name, value))
+                total += cost(filters[-1].condition)
+            if total > MAX_COST:
+                raise Invalid(f"With parameter '{name[:64]}' the search has too many values over all its types.")
             used.append((name, value))
         except Unknown as unknown:
             if not lenient:
@@ -80,7 +82,11 @@ def conditional(resource_type: str, criterion: str, base_url: str) -> Query:
     Raises Invalid (400) for an empty criterion and for parameters that shape a result instead of choosing resources.
     """
     text = criterion.strip().removeprefix(resource_type).removeprefix("?")
-    pairs = [pair for pair in parse_qsl(text, keep_blank_values=True) if pair[0] not in ("_format", "_pretty")]
+    try:
+        decoded = parse_qsl(text, keep_blank_values=True, errors="strict")
+    except UnicodeDecodeError:
+        raise Invalid("A condition is percent-encoded UTF-8.") from None
+    pairs = [pair for pair in decoded if pair[0] not in ("_format", "_pretty")]
     for name, _ in pairs:
         if name.partition(":")[0] in controls.CONTROLS or name in controls.UNSEEN:
             raise Invalid(f"A condition cannot use '{name[:64]}'.")
@@ -116,12 +122,4 @@ def _filter(scope: Scope, name: str, value: str) -> Filter:
     if code in _NEVER:
         raise Unknown(NotSupported(f"Parameter '{code}' is not supported: {_NEVER[code]}."))
     own = general.PARAMETERS.get(code)
-    one = own(scope, name, value) if own is not None else ordinary(scope, name, value)
-    return _bounded(one)
-
-
-def _bounded(one: Filter) -> Filter:
-    found = one.condition
-    if isinstance(found, Criterion) and len(found.keys) + len(found.ids or ()) > MAX_WIDTH:
-        raise Invalid(f"Search parameter '{one.code[:64]}' has too many values for so many resource types.")
-    return one
+    return own(scope, name, value) if own is not None else ordinary(scope, name, value)

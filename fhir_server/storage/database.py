@@ -15,10 +15,10 @@ from bson.codec_options import CodecOptions
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.errors import CollectionInvalid, ExecutionTimeout, OperationFailure
+from pymongo.errors import CollectionInvalid, DocumentTooLarge, ExecutionTimeout, OperationFailure
 from pymongo.write_concern import WriteConcern
 
-from fhir_server.outcomes import Timeout
+from fhir_server.outcomes import Timeout, TooCostly
 
 log = structlog.get_logger(__name__)
 
@@ -72,6 +72,7 @@ class Database:
             tz_aware=True,
         )
         self.prefix = prefix
+        self.sees_transactions = True  # False once the database user was refused
         options: CodecOptions[Document] = CodecOptions(tz_aware=True)
         self.fhir: AsyncDatabase[Document] = self.client.get_database(f"{prefix}_fhir", codec_options=options)
         self.system: AsyncDatabase[Document] = self.client.get_database(f"{prefix}_system", codec_options=options)
@@ -138,6 +139,7 @@ class Database:
                 return await operations.to_list()
         except OperationFailure as error:
             log.warning("open transactions cannot be seen", code=error.code)
+            self.sees_transactions = False
             return []
 
     async def abandon_dead_transactions(self) -> int:
@@ -165,9 +167,11 @@ class Database:
 
 @contextmanager
 def in_time() -> Iterator[None]:
-    """A query that runs past its time limit is the caller's Timeout (503)."""
+    """A query past its time limit is the caller's Timeout (503), one of more than 16 MB is TooCostly (400)."""
     try:
         yield
+    except DocumentTooLarge:
+        raise TooCostly("The search, with all that its chains find, is too large for one query; narrow it.") from None
     except ExecutionTimeout:
         raise Timeout("The query took longer than it may; narrow it.", headers={"Retry-After": "2"}) from None
 

@@ -3,8 +3,8 @@
 Collections of the system database, always read and written in a transaction:
 `declarations` {_id: "SearchParameter/id", code, t, definition, types: type → meaning, same: types} — one for each
 active resource;
-`parameters` {_id: number, type, code, digest, definition, resource, state, since} — one for each meaning of a code;
-the marker `parameters` {generation, next, layout, rebuild}. The generation grows with every change of any of these.
+`parameters` {_id: number, type, code, digest, keyless, definition, resource, state, since} — one for each meaning;
+the document `parameters` of `state` {generation, next, layout, rebuild}: the generation grows with every change.
 
 A number means one thing for ever: a parameter that changes its meaning gets another number. The states:
 indexing (keys are written since the generation `since`; older resources wait for the reindex), complete, retired
@@ -35,8 +35,10 @@ Document = dict[str, Any]
 Pair = tuple[str, str]  # resource type, code
 
 OBSERVED = "SearchParameter"
-PARAMETERS = "parameters"  # the collection, and the marker of its generation
-REINDEX = "reindex"  # the marker that says which types are to be walked: {due: type → since this generation}
+PARAMETERS = "parameters"  # the collection, and the document of `state` with its generation
+REINDEX = (
+    "reindex"  # the document of `state` that says which types are to be walked: {due: type → since this generation}
+)
 INDEXING, COMPLETE, RETIRED, DROPPED = "indexing", "complete", "retired", "dropped"
 WRITTEN = (INDEXING, COMPLETE, RETIRED)
 
@@ -57,20 +59,20 @@ async def in_transaction(database: Database, work: Callable[[AsyncClientSession]
 
 
 async def advance(database: Database, session: AsyncClientSession) -> Document:
-    """Begin a new generation; answers the marker. Two transactions that do so exclude one another."""
-    marker = await database.state.find_one_and_update(
+    """Begin a new generation, in one transaction at a time; answers the document of `state` that counts them."""
+    state = await database.state.find_one_and_update(
         {"_id": PARAMETERS}, {"$inc": {"generation": 1}}, session=session, return_document=ReturnDocument.AFTER
     )
-    assert marker is not None
-    return marker
+    assert state is not None
+    return state
 
 
 async def settle(database: Database, session: AsyncClientSession, changes: Iterable[Change]) -> None:
     """Bring declarations and parameters in line with these resources."""
     by_key = {change.key: change for change in changes}
-    marker = await advance(database, session)
+    state = await advance(database, session)
     declarations = database.system["declarations"]
-    table = _Table(await database.system[PARAMETERS].find(session=session).to_list(), marker)
+    table = _Table(await database.system[PARAMETERS].find(session=session).to_list(), state)
     codes = {change.definition.code for change in by_key.values() if change.definition is not None}
     # Composites depend on other parameters, so each change concerns them all.
     query: Document = {"$or": [{"_id": {"$in": list(by_key)}}, {"definition.type": "composite"}]}
@@ -114,11 +116,11 @@ def _declaration(key: str, stamp: int, definition: Definition, meanings: Mapping
 class _Table:
     """The rows of `parameters`, being changed."""
 
-    def __init__(self, rows: list[Document], marker: Document) -> None:
+    def __init__(self, rows: list[Document], state: Document) -> None:
         self.rows = rows
         self._before = {row["_id"]: dict(row) for row in rows}
-        self.generation = int(marker["generation"])
-        self.next = int(marker["next"])
+        self.generation = int(state["generation"])
+        self.next = int(state["next"])
         self.due: set[str] = set()
 
     def decide(self, declarations: Mapping[str, Document], codes: set[str]) -> None:
@@ -145,10 +147,10 @@ class _Table:
             if declaration is not None and row["digest"] == meaning["digest"]:
                 found = True
                 row["definition"], row["resource"] = declaration["definition"], declaration["_id"]
-                if row["state"] == RETIRED:
-                    row["state"] = COMPLETE  # it was written all the time
-                elif row["state"] == DROPPED:
+                if row["state"] == DROPPED or (row.get("keyless") and not meaning["keyless"]):
                     self._begin(row, meaning)
+                elif row["state"] == RETIRED:
+                    row["state"] = COMPLETE  # it was written all the time
             elif row["state"] == COMPLETE and row["definition"]["type"] != "composite":
                 row["state"], row["since"] = RETIRED, self.generation
             elif row["state"] in (INDEXING, COMPLETE):
@@ -167,7 +169,8 @@ class _Table:
         self.rows.append(row)
 
     def _begin(self, row: Document, meaning: Document) -> None:
-        row["state"], row["since"] = COMPLETE if meaning["keyless"] else INDEXING, self.generation
+        row["keyless"], row["since"] = meaning["keyless"], self.generation
+        row["state"] = COMPLETE if row["keyless"] else INDEXING
         if row["state"] == INDEXING:
             self.due.add(row["type"])
 

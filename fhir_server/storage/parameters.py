@@ -47,8 +47,8 @@ POLL = 1.0  # seconds until a process knows what another one changed
 class Parameters:
     """What of the registry comes from the database: installed at the start, and followed until the end.
 
-    `work` is the marker of the reindex; `trouble` says why searches cannot be answered at all, "" when they can.
-    `news` is set whenever there may be something to reindex.
+    `trouble` says why searches cannot be answered at all, "" when they can; `news` is set whenever there may be
+    something to reindex.
     """
 
     observed = OBSERVED
@@ -58,7 +58,6 @@ class Parameters:
         self.processes = Processes(database, LAYOUT)
         self.writing = asyncio.Lock()  # held by the flusher while a transaction of its own is open
         self.generation = -1
-        self.work: Document = {}
         self.trouble = ""
         self.news = asyncio.Event()
         self._looking = asyncio.Lock()
@@ -97,8 +96,8 @@ class Parameters:
         """Ask for a reindex of everything when the stored keys are of another layout than the queries' one."""
 
         async def work(session: AsyncClientSession) -> None:
-            marker = await self._database.state.find_one({"_id": PARAMETERS}, session=session) or {}
-            if LAYOUT in (marker["layout"], marker.get("rebuild", {}).get("layout")):
+            state = await self._database.state.find_one({"_id": PARAMETERS}, session=session) or {}
+            if LAYOUT in (state["layout"], state.get("rebuild", {}).get("layout")):
                 return
             generation = int((await advance(self._database, session))["generation"])
             rebuild = {"layout": LAYOUT, "since": generation, "left": sorted(RESOURCE_TYPES)}
@@ -129,9 +128,9 @@ class Parameters:
     async def _look(self) -> bool:
         """One look; False when the other processes no longer count us."""
         ids = {"$in": [PARAMETERS, REINDEX]}
-        markers = {one["_id"]: one async for one in self._database.state.find({"_id": ids})}
-        self._note(markers[PARAMETERS], markers.get(REINDEX, {}))
-        generation = int(markers[PARAMETERS]["generation"])
+        states = {one["_id"]: one async for one in self._database.state.find({"_id": ids})}
+        self._note(states[PARAMETERS], states.get(REINDEX, {}))
+        generation = int(states[PARAMETERS]["generation"])
         if generation == self.generation:
             return not self.processes.due or await self.processes.tell(generation)
         await self._install(generation)
@@ -143,15 +142,14 @@ class Parameters:
         self.news.set()
         return True
 
-    def _note(self, marker: Document, work: Document) -> None:
-        self.work = work
+    def _note(self, state: Document, work: Document) -> None:
         due, current = work.get("due", {}), work.get("current") or {}
         registry.note_progress(
             {name: progress_of(current) if name == current.get("type") else "it waits for its turn" for name in due}
         )
-        rebuild = marker.get("rebuild")
+        rebuild = state.get("rebuild")
         self.trouble = ""
-        if rebuild or marker["layout"] != LAYOUT:
+        if rebuild or state["layout"] != LAYOUT:
             left = len((rebuild or {}).get("left", RESOURCE_TYPES))
             done = f", {progress_of(current)} of {current['type']}" if current else ""
             self.trouble = f"The search index is being rebuilt: {left} resource types are left{done}."
@@ -179,17 +177,17 @@ class Parameters:
         wanted = list(types) or sorted(RESOURCE_TYPES)
 
         async def work(session: AsyncClientSession) -> None:
-            marker = await advance(self._database, session)
-            await make_due(self._database, session, wanted, marker["generation"])
+            state = await advance(self._database, session)
+            await make_due(self._database, session, wanted, state["generation"])
 
         await in_transaction(self._database, work)
         await self.refresh()
 
     async def status(self) -> Document:
-        """The marker of the reindex (fhir_server/storage/reindex.py); what it calls done, this process searches by."""
-        marker = await self._database.state.find_one({"_id": REINDEX}) or {"due": {}}
+        """How the reindex stands (fhir_server/storage/reindex.py); what it calls done, this process searches by."""
+        state = await self._database.state.find_one({"_id": REINDEX}) or {"due": {}}
         await self.refresh()
-        return marker
+        return state
 
     async def coverage(self) -> list[Coverage]:
         """What became of every SearchParameter that is declared, for each of its types."""

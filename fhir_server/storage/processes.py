@@ -59,23 +59,23 @@ class Processes:
         except OperationFailure:
             pass  # the database user may not ask
         _ours.add(self._database.incarnation)
-        await self._tell(_UNKNOWN, upsert=True)
+        self._told = -LEASE  # what we knew before does not count any longer
+        await self._note(_UNKNOWN, upsert=True)
 
     async def tell(self, generation: int) -> bool:
         """Say that all we write from now on is by this generation; False when we were taken for gone."""
-        return await self._tell(generation, upsert=False)
-
-    async def _tell(self, generation: int, *, upsert: bool) -> bool:
         before = _seconds()
+        found = await self._note(generation, upsert=False)
+        self._told = before if found else -LEASE
+        return found
+
+    async def _note(self, generation: int, *, upsert: bool) -> bool:
         change: Document = {
             "$set": {"generation": generation, "layout": self._layout, "works": self.works},
             "$currentDate": {"seen": True},
         }
-        found = await self._rows.update_one({"_id": self._database.incarnation}, change, upsert=upsert)
-        if not found.matched_count and not upsert:
-            return False
-        self._told = before
-        return True
+        done = await self._rows.update_one({"_id": self._database.incarnation}, change, upsert=upsert)
+        return done.matched_count > 0
 
     async def leave(self) -> None:
         """Not be counted any longer; nothing may be written after it."""
@@ -112,4 +112,5 @@ class Processes:
         if ended:
             # What they had sent may still be open in the database.
             await self._database.abandon_dead_transactions()
-            await self._rows.delete_many({"_id": {"$in": ended}})
+            if self._database.sees_transactions:
+                await self._rows.delete_many({"_id": {"$in": ended}})

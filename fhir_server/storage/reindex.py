@@ -1,14 +1,15 @@
 """Search keys computed anew beside running servers: type by type, resumable, by one process at a time.
 
-The marker `reindex` in the system database is all there is to know of it: {due: type → at least this generation of
+The document `reindex` of the collection `state` is all there is to know of it: {due: type → at least this generation of
 parameters, owner, until, current: {type, since, last, done, total, failed}, done, total, changed, failed, started,
-ended}. A batch is one transaction over its resources and the marker, so that a process that lost the lease without
+ended}. A batch is one transaction over its resources and the state, so that a process that lost the lease without
 noticing changes nothing. docs/decisions/0011 says why nothing is missed.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from time import perf_counter
 from typing import Any, Protocol
@@ -35,10 +36,10 @@ from fhir_server.storage.parameters import Parameters
 log = structlog.get_logger(__name__)
 
 Document = dict[str, Any]
-BATCH = 500  # resources
+BATCH = 250  # resources
 BATCH_BYTES = 4 * 1024 * 1024  # of JSON, after which a batch ends
 LEASE_SECONDS = 15
-SLICE_SECONDS = 0.004  # of computing at a stretch, while requests wait
+SLICE_SECONDS = 0.002  # of computing at a stretch, while requests wait
 LOOK_SECONDS = 5.0  # between two looks for work that nobody told of
 _SAY_SECONDS = 10.0
 INDEX_FIELDS = ("k", "r", "s", "f", "w", "g", "c")  # what extraction writes: fhir_server/search/keys.py
@@ -107,8 +108,8 @@ class Reindexer:
         return bool((await self._status())["due"]) or await rows.find_one({"state": RETIRED}) is not None
 
     async def _acquire(self) -> bool:
-        marker = await self._database.state.find_one({"_id": PARAMETERS}) or {}
-        if marker.get("rebuild", marker).get("layout") != LAYOUT:
+        state = await self._database.state.find_one({"_id": PARAMETERS}) or {}
+        if state.get("rebuild", state).get("layout") != LAYOUT:
             return False  # another version of the server rebuilds everything
         free: list[Document] = [
             {"owner": {"$in": [None, self._me]}},
@@ -131,7 +132,7 @@ class Reindexer:
         )
 
     async def _note(self, change: list[Document], session: AsyncClientSession | None = None) -> None:
-        """Change the marker and stay its owner; raises Stolen."""
+        """Change the state and stay its owner; raises Stolen."""
         stages = [{"$set": {"until": _LATER}}, *change]
         done = await self._database.state.update_one({"_id": REINDEX, "owner": self._me}, stages, session=session)
         if not done.matched_count:
@@ -164,8 +165,8 @@ class Reindexer:
         query: Document = {"state": RETIRED, "since": {"$lte": await self._known_to_all()}}
 
         async def work(session: AsyncClientSession) -> None:
-            marker = await advance(self._database, session)
-            await rows.update_many(query, {"$set": {"state": DROPPED, "since": marker["generation"]}}, session=session)
+            state = await advance(self._database, session)
+            await rows.update_many(query, {"$set": {"state": DROPPED, "since": state["generation"]}}, session=session)
 
         await in_transaction(self._database, work)
         await self._parameters.refresh()
@@ -193,8 +194,8 @@ class Reindexer:
             current = {"type": resource_type, "since": since, "last": f"{resource_type}/", "done": 0, "failed": 0}
             current["total"] = total
         while documents := await self._read(current):
-            began = perf_counter()
             updates, failed = await self._updates(documents)
+            began = perf_counter()
             current = {
                 **current,
                 "last": documents[-1]["_id"],
@@ -204,8 +205,7 @@ class Reindexer:
             current["total"] = max(current["total"], current["done"])
             await self._write(current, updates, len(documents), failed)
             self._say(current)
-            if self.share < 1:
-                await asyncio.sleep((perf_counter() - began) * (1 / self.share - 1))
+            await self._rest(began)
         await self._finish(current)
 
     async def _read(self, current: Document) -> list[Document]:
@@ -213,7 +213,7 @@ class Reindexer:
         query = {"_id": {"$gt": current["last"], "$lt": f"{current['type']}0"}}
         found: list[Document] = []
         size = 0
-        async with self._database.resource.find(query, _CONTENT).sort("_id", 1).limit(BATCH).batch_size(100) as cursor:
+        async with self._database.resource.find(query, _CONTENT).sort("_id", 1).limit(BATCH).batch_size(50) as cursor:
             async for document in cursor:
                 found.append(document)
                 size += len(document.get("j", ""))
@@ -227,7 +227,7 @@ class Reindexer:
         failed, reason, began = 0, "", perf_counter()
         for document in documents:
             if perf_counter() - began > SLICE_SECONDS:
-                await asyncio.sleep(0)
+                await self._rest(began)
                 began = perf_counter()
             try:
                 update = _update(document, self._extract)
@@ -258,7 +258,7 @@ class Reindexer:
         rows = self._database.system[PARAMETERS]
 
         async def work(session: AsyncClientSession) -> None:
-            marker = await self._database.state.find_one({"_id": PARAMETERS}, session=session) or {}
+            state = await self._database.state.find_one({"_id": PARAMETERS}, session=session) or {}
             entries = {"$filter": {"input": {"$objectToArray": "$due"}, "cond": _still_due(name, since)}}
             ended = {"$cond": [{"$eq": ["$due", {}]}, "$$NOW", "$$REMOVE"]}
             stages: list[Document] = [
@@ -271,7 +271,7 @@ class Reindexer:
                 whole: Document = {"type": name, "state": INDEXING, "since": {"$lte": since}}
                 if (await rows.update_many(whole, {"$set": {"state": COMPLETE}}, session=session)).modified_count:
                     await advance(self._database, session)
-            rebuild = marker.get("rebuild")
+            rebuild = state.get("rebuild")
             if rebuild and rebuild["since"] <= since:
                 types = [one for one in rebuild["left"] if one != name]
                 change: Document = {"$set": {"rebuild.left": types}}
@@ -281,6 +281,10 @@ class Reindexer:
                 await self._database.state.update_one({"_id": PARAMETERS}, change, session=session)
 
         await in_transaction(self._database, work)
+
+    async def _rest(self, began: float) -> None:
+        """Leave the core to others after work since `began`, for as long as our share asks."""
+        await asyncio.sleep((perf_counter() - began) * (1 / self.share - 1))
 
     def _say(self, current: Document) -> None:
         if perf_counter() - self._said > _SAY_SECONDS:
@@ -299,11 +303,20 @@ def _still_due(name: str, since: int) -> Document:
     return {"$or": [{"$ne": ["$$this.k", name]}, {"$gt": ["$$this.v", since]}]}
 
 
+def _same(stored: Any, fresh: Any) -> bool:
+    """Whether an index field says the same: the order of keys is that of the JSON, which was another one once."""
+    if stored == fresh:
+        return True
+    if not (isinstance(stored, list) and isinstance(fresh, list)) or len(stored) != len(fresh):
+        return False
+    return Counter(map(repr, stored)) == Counter(map(repr, fresh))
+
+
 def _update(document: Document, extract: Callable[[Document], Index]) -> UpdateOne | None:
     if document.get("d"):
         return None
     fresh = extract(json.decode(document["j"])).document()
-    if all(document.get(name) == fresh.get(name) for name in INDEX_FIELDS):
+    if all(_same(document.get(name), fresh.get(name)) for name in INDEX_FIELDS):
         return None
     stale = {name: "" for name in INDEX_FIELDS if name in document and name not in fresh}
     change: Document = {"$set": fresh, **({"$unset": stale} if stale else {})}

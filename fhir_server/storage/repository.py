@@ -6,12 +6,13 @@ import re
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any
 
+from bson import encode
 from bson.timestamp import Timestamp
 from pymongo.errors import OperationFailure
 
 from fhir_server.access import Principal
 from fhir_server.access.visibility import visible
-from fhir_server.outcomes import Unavailable
+from fhir_server.outcomes import TooCostly, Unavailable
 from fhir_server.storage.clock import Clock
 from fhir_server.storage.database import Database, in_time
 from fhir_server.storage.erase import erase
@@ -26,6 +27,7 @@ from fhir_server.storage.unit_of_work import UnitOfWork
 Document = dict[str, Any]
 SortKeys = Sequence[tuple[str, int]]
 Moment = tuple[int, int]  # the database's logical time: seconds, and a counter within the second
+MAX_EXPLAINED = 2_000_000  # bytes
 _FORGOTTEN = (239, 246)  # SnapshotTooOld, SnapshotUnavailable
 
 
@@ -224,11 +226,17 @@ class Repository:
         They say which elements are in use, of nobody in particular; the index jumps from each to the next.
         """
         with in_time():
-            found = await self._database.resource.distinct("f", {"f": {"$gte": first, "$lt": last}})
+            within = {"f": {"$gte": first, "$lt": last}}
+            found = await self._database.resource.distinct("f", within, maxTimeMS=self._milliseconds)
         return [str(one) for one in found]
 
     async def explain(self, principal: Principal, filter: Mapping[str, Any], *, sort: SortKeys, limit: int) -> Document:
-        """How the database answers such a find: indexes, stages, keysExamined, documentsExamined, returned, ms."""
+        """How the database answers such a find: indexes, stages, keysExamined, documentsExamined, returned, ms.
+
+        TooCostly (400) for a filter of more than MAX_EXPLAINED bytes, which the explanation repeats several times.
+        """
+        if len(encode(dict(filter))) > MAX_EXPLAINED:
+            raise TooCostly("What the search has looked up is too much to explain it.")
         find: Document = {"find": "resource", "filter": self._searched(principal, filter), "limit": limit}
         if sort:
             find["sort"] = dict(sort)

@@ -182,3 +182,27 @@ def test_a_plan_instead_of_an_answer(filled: httpx.Client) -> None:
         names = {part["name"] for part in plan["part"]}
         assert {"index", "stages", "keysExamined", "documentsExamined", "returned", "milliseconds"} <= names
     assert filled.get("/Patient?__explain=maybe").status_code == 400
+    lenient = filled.get("/Patient?brithdate=1&__explain=true", headers={"Prefer": "handling=lenient"}).json()
+    assert "brithdate" in next(p["valueString"] for p in lenient["parameter"] if p["name"] == "ignored")
+
+
+def test_what_is_not_there_takes_no_room(filled: httpx.Client) -> None:
+    """More references that dangle than a page may include, and behind them one that does not."""
+    members = [{"entity": reference(f"Patient/nobody{number}")} for number in range(1200)]
+    group: Json = {"resourceType": "Group", "id": "crowd", "type": "person", "actual": True}
+    body = {**group, "member": [*members, {"entity": reference("Patient/eve")}]}
+    assert filled.put("/Group/crowd", json=body).status_code in (200, 201)
+    found = search(filled, "/Group?_id=crowd&_include=Group:member")
+    assert [entry["resource"]["id"] for entry in found["entry"]] == ["crowd", "eve"]
+
+
+def test_everything_that_refers_to_a_full_page(filled: httpx.Client) -> None:
+    """Some hundred parameters refer to a patient: times a thousand long ids, that is more than one query can hold."""
+    entries = [
+        {"resource": {"resourceType": "Patient", "id": id_}, "request": {"method": "PUT", "url": f"Patient/{id_}"}}
+        for id_ in (f"{number:04}-{'x' * 59}" for number in range(1000))
+    ]
+    loaded = filled.post("", json={"resourceType": "Bundle", "type": "transaction", "entry": entries})
+    assert loaded.status_code == 200
+    found = search(filled, "/Patient?_count=1000&_revinclude=*&_elements=id")
+    assert sum(entry["search"]["mode"] == "match" for entry in found["entry"]) == 1000

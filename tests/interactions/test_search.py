@@ -188,6 +188,50 @@ def test_strict_and_lenient(filled: httpx.Client) -> None:
     assert bundle["total"] == 3
 
 
+@pytest.mark.parametrize("count", ["_summary=count", "_count=0"])
+def test_a_lenient_count_says_what_it_did_not_count_by(filled: httpx.Client, count: str) -> None:
+    url = f"/Patient?brithdate=1910&gender=male&{count}"
+    bundle = search(filled, url, headers={"Prefer": "handling=lenient"})
+    assert bundle["total"] == 3
+    assert "brithdate" in bundle["entry"][0]["resource"]["issue"][0]["diagnostics"]
+    assert "entry" not in search(filled, f"/Patient?gender=male&{count}", headers={"Prefer": "handling=lenient"})
+
+
+def test_lenient_elements_leave_links_that_work(filled: httpx.Client) -> None:
+    url = "/Patient?_elements=gender,colour&_count=2"
+    assert "colour" in search(filled, url, 400)["issue"][0]["diagnostics"]
+    bundle = search(filled, url, headers={"Prefer": "handling=lenient"})
+    outcome = next(entry for entry in bundle["entry"] if entry["search"]["mode"] == "outcome")["resource"]
+    assert "colour" in outcome["issue"][0]["diagnostics"]
+    assert set(bundle["entry"][0]["resource"]) == {"resourceType", "id", "meta", "gender"}
+    following = search(filled, links(bundle)["next"])
+    assert set(following["entry"][0]["resource"]) == {"resourceType", "id", "meta", "gender"}
+
+
+def test_self_says_how_many_really(filled: httpx.Client) -> None:
+    assert links(search(filled, "/Patient?_count=99999"))["self"].endswith("?_count=1000")
+
+
+def test_contained_resources_alone(filled: httpx.Client) -> None:
+    """Each is an entry in the form that was asked for, and so is the container if it fits by itself."""
+
+    def measured(id_: str, code: str) -> Json:
+        inner = {"resourceType": "Observation", "id": "in", "status": "final", "code": {"coding": [{"code": "inner"}]}}
+        outer = {**inner, "id": id_, "code": {"coding": [{"code": code}]}, "hasMember": [{"reference": "#in"}]}
+        return {**outer, "contained": [inner]}
+
+    for resource in (measured("both-fit", "inner"), measured("one-fits", "outer")):
+        assert filled.put(f"/Observation/{resource['id']}", json=resource).is_success
+    found = search(filled, "/Observation?code=inner&_contained=both&_containedType=contained&_elements=code")
+    urls = [entry["fullUrl"].rpartition("/")[2] for entry in found["entry"]]
+    assert sorted(urls) == ["both-fit", "both-fit#in", "one-fits#in"]
+    for entry in found["entry"]:
+        assert "hasMember" not in entry["resource"]
+        assert entry["resource"]["meta"]["tag"][0]["code"] == "SUBSETTED"
+    for id_ in ("both-fit", "one-fits"):
+        assert filled.delete(f"/Observation/{id_}").is_success
+
+
 def test_a_write_is_found_at_once_and_a_deletion_is_gone(filled: httpx.Client) -> None:
     for number in range(20):
         patient = {"resourceType": "Patient", "id": "fleeting", "name": [{"family": f"Fleeting{number}"}]}

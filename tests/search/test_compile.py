@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from fhir_server.search.compile import NOTHING, compile, page
 from fhir_server.search.cursor import Position
-from fhir_server.search.keys import END
+from fhir_server.search.keys import END, Criterion
 from fhir_server.search.registry import find, type_number
 from tests.search.finder import query
 
@@ -98,6 +99,21 @@ def test_subject_and_code_are_one_key() -> None:
         assert pair[:8] not in str(compile(query(search)).filter)
 
 
+def test_the_order_is_the_same_whether_a_chain_is_looked_up_or_judged() -> None:
+    """A page by the one way is followed by a page by the other."""
+    for search in (
+        "Observation?_lastUpdated=gt2020&patient.gender=male",
+        "Observation?_id=1,2&patient.gender=male",
+        "Observation?_id=1,2",
+        "Observation?patient.gender=male",
+    ):
+        asked = query(search)
+        looked_up = [replace(one, condition=Criterion(ids=())) if "." in one.name else one for one in asked.filters]
+        probes = tuple(one for one in asked.filters if "." in one.name)
+        judged = replace(asked, filters=tuple(one for one in asked.filters if one not in probes), probes=probes)
+        assert compile(judged).sort == compile(replace(asked, filters=tuple(looked_up))).sort, search
+
+
 def test_a_compartment_is_a_list_of_keys() -> None:
     found = compile(query("Observation?", compartment=("Patient", "1")))
     performer = number("Observation", "performer")
@@ -122,3 +138,13 @@ def test_pages_have_a_limit_that_the_index_can_use() -> None:
             {"$or": [{"s.n": {"$lt": "b"}}, {"$and": [{"s.n": "b"}, {"_id": {"$lt": "Patient/1"}}]}]},
         ]
     }
+
+
+def test_a_search_up_to_a_day_sorted_by_date_begins_there() -> None:
+    day = 86_400_000_000
+    found = compile(query("Observation?date=lt1970-01-03&_sort=-date")).filter["$and"][-1]
+    assert found == {"ty": "Observation", "s.d": {"$exists": True, "$lte": 2 * day - 1}}
+    # An open end, another parameter or another order says nothing of where to begin.
+    for search in ("date=ge1970&_sort=-date", "value-date=lt1970&_sort=-date", "date=lt1970,ge1980&_sort=-date"):
+        assert compile(query(f"Observation?{search}")).filter["$and"][-1]["s.d"] == {"$exists": True}
+    assert "s.d" not in str(compile(query("Observation?date=lt1970")).filter)

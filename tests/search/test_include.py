@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fhir_server.search.include import canonical_filter, referring_filter, wanted
+from fhir_server.search.include import MAX_KEYS, canonical_filter, referring_filters, wanted
 from fhir_server.search.memory import matches
 from fhir_server.storage.stored import Stored, from_document
 from tests.search.finder import envelope, query
@@ -67,7 +67,18 @@ def test_revinclude() -> None:
         ("Patient?_revinclude=Observation:subject:Group", None),
         ("Patient?_revinclude=Encounter:subject", False),
     ]:
-        filter = referring_filter(query(search).revincludes, [patient])
-        assert (filter is None) == (fits is None), search
-        if filter is not None:
+        filters = list(referring_filters(query(search).revincludes, [patient]))
+        assert len(filters) == (fits is not None), search
+        for filter in filters:
             assert matches(filter, envelope(OBSERVATION)) == fits, search
+
+
+def test_revinclude_of_very_many() -> None:
+    """Whatever refers to any of a thousand patients is asked for in parts, and nothing twice."""
+    patients = [row({"resourceType": "Patient", "id": str(number)}) for number in range(1000)]
+    every = query("Patient?_revinclude=*&_revinclude=*&_revinclude=Observation:*").revincludes
+    parts = [filter["k"]["$in"] for filter in referring_filters(every, patients)]
+    assert len(parts) > 1
+    assert max(map(len, parts)) <= MAX_KEYS
+    keys = [key for part in parts for key in part]
+    assert len(keys) == len(set(keys))

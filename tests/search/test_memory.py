@@ -45,6 +45,9 @@ SIMPLE = st.one_of(
         LIMITS,
         LIMITS,
     ),
+    st.builds(
+        lambda key, limits: {"r": {"$elemMatch": {"$and": [{"k": key}, {"$nor": [{"lo": limits}]}]}}}, KEYS, LIMITS
+    ),
     st.builds(lambda keys: {"r.k": {"$in": keys}}, st.lists(KEYS, max_size=2)),
     st.builds(lambda limits: {"u": limits}, LIMITS),
     st.just({"d": None}),

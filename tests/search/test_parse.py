@@ -169,10 +169,37 @@ def test_limits() -> None:
         parse("Patient", [("gender", "male")] * (MAX_PARAMETERS + 1), base_url=BASE)
     with pytest.raises(Invalid, match="up to 1000 values"):
         query("Patient?gender=" + ",".join(str(i) for i in range(MAX_VALUES + 1)))
-    with pytest.raises(Invalid, match="too many values for so many resource types"):
+    with pytest.raises(Invalid, match="too many values"):
         query("?_id=" + ",".join(str(i) for i in range(100)))
     with pytest.raises(Invalid, match="too long"):
         query("Patient?name=" + "a" * 200)
+    with pytest.raises(Invalid, match="up to 500 names"):
+        query("Patient?_elements=" + ",".join(f"e{i}" for i in range(501)))
+
+
+def test_a_search_as_a_whole_asks_for_so_much() -> None:
+    """However it is spread over parameters, types, chains and `_filter`."""
+    many = ",".join(f"v{i}" for i in range(1000))
+    query(f"Patient?name={many}")
+    query("Patient?" + "&".join([f"identifier={many}"] * 5))
+    for search in (
+        f"Patient?name={many}&given={many}&family={many}",
+        "Patient?" + "&".join([f"identifier={many}"] * 11),
+        "Patient?" + "&".join([f"general-practitioner:Practitioner.name={many}"] * 3),
+        f"Patient?_list={many}&_has:Observation:patient:code=1",
+        "Patient?name:contains=" + ",".join(f"v{i}" for i in range(101)),
+        "?_profile:below=" + ",".join(f"http://p/{i}" for i in range(20)),
+        "?_content=" + " or ".join(f"w{i}" for i in range(100)),
+    ):
+        with pytest.raises(Invalid, match="too many values"):
+            query(search)
+    with pytest.raises(Invalid, match="too many comparisons for so many resource types"):
+        query("?_filter=" + " or ".join(["_tag eq x"] * 50))
+
+
+def test_a_condition_is_utf_8() -> None:
+    with pytest.raises(Invalid, match="UTF-8"):
+        conditional("Patient", "identifier=a%ff", BASE)
 
 
 def test_values_are_not_repeated() -> None:

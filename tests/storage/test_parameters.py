@@ -10,13 +10,12 @@ import pytest
 
 from fhir_server.access.principal import SYSTEM
 from fhir_server.outcomes import Unavailable
-from fhir_server.search import registry
+from fhir_server.search import custom, registry
 from fhir_server.search.extract import extract
 from fhir_server.search.registry import FIRST_CUSTOM, LAYOUT, number_text
 from fhir_server.storage.clock import Clock
 from fhir_server.storage.database import Database
-from fhir_server.storage.declarations import PARAMETERS, REINDEX
-from fhir_server.storage.parameters import Parameters
+from fhir_server.storage.declarations import PARAMETERS, REINDEX, Change, in_transaction, settle
 from fhir_server.storage.processes import LEASE, Processes
 from fhir_server.storage.reindex import Reindexer
 from fhir_server.storage.repository import Repository
@@ -226,15 +225,13 @@ async def test_who_was_taken_for_gone_learns_what_is_new_before_it_writes(
     await database.system["processes"].delete_many({})
     parameters.processes._told -= LEASE + 1
     assert not parameters.fresh
-    others = Parameters(database)
-    from fhir_server.search.custom import read
-    from fhir_server.storage.declarations import Change, in_transaction, settle
 
     async def work(session: Any) -> None:
-        await settle(database, session, [Change("SearchParameter/a", read(definition("a", "Patient.name.use")), 1)])
+        await settle(
+            database, session, [Change("SearchParameter/a", custom.read(definition("a", "Patient.name.use")), 1)]
+        )
 
     await in_transaction(database, work)
-    assert others.generation == -1
     patient = {"resourceType": "Patient", "id": "p", "name": [{"use": "old"}]}
     await put(repository, patient)
     assert f"{number_text(FIRST_CUSTOM)}=old" in await keys(database, "p")
@@ -282,7 +279,7 @@ async def test_silence_and_ended_processes_are_buried(
     assert not await another.tell(1), "and are told so when they come back"
 
 
-async def test_conditional_deletes_and_erasure_undeclare(database: Database, repository: Repository) -> None:
+async def test_erasure_undeclares(database: Database, repository: Repository) -> None:
     await put(repository, definition("a", "Patient.name.use"))
     assert await repository.erase(SYSTEM, "SearchParameter", "a") == 1
     assert registry.find("Patient", "a") is None

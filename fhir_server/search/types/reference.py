@@ -8,7 +8,7 @@ from typing import Any
 
 from fhir_server.definitions import RESOURCE_TYPES
 from fhir_server.search.fields import Field, Source
-from fhir_server.search.keys import Criterion, Draft, Sink, beginning, fit
+from fhir_server.search.keys import MAX_BEGINNING, Criterion, Draft, Sink, beginning, fit
 from fhir_server.search.paths import Leaf
 from fhir_server.search.types.token import identifier_keys
 from fhir_server.search.types.values import Indexer, Settings, Visit, refuse_modifier, split, unescape, wrong
@@ -141,7 +141,9 @@ def _targets(field: Field, source: Source, modifier: str, text: str, settings: S
     here = local(text, settings.base_url + "/")
     if here is not None:
         key, version = here
-        type_ = key.partition("/")[0]
+        type_, _, id_ = key.partition("/")
+        if not id_ or "#" in id_:
+            raise wrong(field, "names no resource behind its type")
         if type_ not in ((modifier,) if modifier else possible(field, source)):
             # Not an error of form: nothing can refer to that through this parameter.
             return []
@@ -171,6 +173,8 @@ def _by_version(field: Field, modifier: str, text: str) -> Criterion:
         raise refuse_modifier(field, modifier)
     if not bar or not version:
         raise wrong(field, f"is a canonical URL with its version, url|version, for :{modifier}")
+    if len(text) > MAX_BEGINNING - 8:
+        raise wrong(field, f"is too long for :{modifier}")
     numbers = [source.number for source in field.sources]
     if modifier == "below":
         between = tuple(beginning(f"{number}>{text}.") for number in numbers)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
 from fhir_server.search.fields import Field
-from fhir_server.search.keys import END, Criterion, Draft, Sink, beginning, digest
+from fhir_server.search.keys import END, Criterion, Draft, Sink, any_of, beginning, digest
 from fhir_server.search.paths import Leaf
 from fhir_server.search.types.values import Indexer, Settings, Visit, refuse_modifier, unescape, wrong
 
@@ -33,9 +33,12 @@ _ASCII = str.maketrans(
 )
 
 
-@lru_cache(8192)
 def fold(text: str) -> str:
     """The text without case, accents, punctuation and needless blanks; if nothing were left, as written."""
+    return _remembered(text) if len(text) <= FOLDED else _folded(text)
+
+
+def _folded(text: str) -> str:
     plain = text
     if text.isascii():
         folded = text.lower().translate(_ASCII)
@@ -43,6 +46,10 @@ def fold(text: str) -> str:
         plain = unicodedata.normalize("NFKD", text.casefold())
         folded = "".join(_plain(c) for c in plain)
     return " ".join(folded.split()) or " ".join(plain.lower().split())
+
+
+# Texts come again and again, long ones hardly: they would only fill the memory.
+_remembered = lru_cache(8192)(_folded)
 
 
 # Letters with a stroke or joined, which Unicode does not take apart: Søren, Łukasz, Đorđe, Æthelred.
@@ -186,7 +193,7 @@ def criterion(field: Field, modifier: str, value: str, settings: Settings) -> Cr
     if field.parameter.code == "phonetic":
         if modifier:
             raise refuse_modifier(field, modifier)
-        return _any(Criterion(keys=tuple(f"{n}~{soundex(w)}{_TAB}" for n in numbers)) for w in folded.split(" "))
+        return any_of(Criterion(keys=tuple(f"{n}~{soundex(w)}{_TAB}" for n in numbers)) for w in folded.split(" "))
     if modifier == "exact":
         return Criterion(keys=tuple(key(number, text, folded) for number in numbers))
     if not folded:
@@ -209,10 +216,3 @@ def criterion(field: Field, modifier: str, value: str, settings: Settings) -> Cr
         # As written otherwise, but not what begins at a later word: that has a second tab.
         return Criterion(keys=keys, between=tuple((f"{key}\n", f"{key}{END}") for key in keys))
     return Criterion(between=tuple(beginning(f"{number}~{folded}") for number in numbers))
-
-
-def _any(criteria: Iterable[Criterion]) -> Criterion:
-    found = Criterion()
-    for one in criteria:
-        found |= one
-    return found

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from fhir_server.search.fields import Field
-from fhir_server.search.keys import Criterion, Draft, Sink, beginning, fit
+from fhir_server.search.keys import MAX_BEGINNING, Criterion, Draft, Sink, beginning, fit
 from fhir_server.search.paths import Leaf
 from fhir_server.search.types import string
 from fhir_server.search.types.values import Indexer, Settings, Visit, refuse_modifier, split, unescape, wrong
@@ -210,7 +210,10 @@ def _of_source(number: str, field: Field, system: str | None, code: str) -> Crit
     if system is None:
         return Criterion(keys=tuple(fit(f"{number}={text}") for text in _normal(field.types, code)))
     if not code:
-        return Criterion(between=(beginning(f"{number}|{system}|"),))
+        opening = f"{number}|{system}|"
+        if len(opening) > MAX_BEGINNING:
+            raise wrong(field, "has a system that is too long to be searched by without a code")
+        return Criterion(between=(beginning(opening),))
     keys = [fit(f"{number}|{system}|{text}") for text in _normal(field.types, code, system)]
     if system and field.knows(system):
         keys += [fit(f"{number}={text}") for text in _normal(field.types, code)]

@@ -12,6 +12,7 @@ from fhir_server.search.types.values import Indexer, Settings, Visit, refuse_mod
 
 MODIFIERS = frozenset({"below", "above"})
 _LONGEST = MAX_KEY - 32  # a longer beginning is no longer in the key
+MAX_URL = 2_000  # characters of a URL whose every beginning is looked for
 
 
 def _uri(sink: Sink, leaf: Leaf) -> Visit:
@@ -51,6 +52,8 @@ def criterion(field: Field, modifier: str, value: str, settings: Settings) -> Cr
         if len(value) > _LONGEST:
             raise wrong(field, f"is too long for :below, which takes {_LONGEST} characters")
         return Criterion(between=tuple(beginning(f"{source.number}={value}") for source in field.sources))
+    if modifier == "above" and len(value) > MAX_URL:
+        raise wrong(field, f"is too long for :above, which takes {MAX_URL} characters")
     wanted = _parents(value) if modifier == "above" else [value]
     return Criterion(keys=tuple(fit(f"{source.number}={uri}") for source in field.sources for uri in wanted))
 
