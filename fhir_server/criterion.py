@@ -12,7 +12,7 @@ from typing import Any
 
 from fhir_server.access import Principal
 from fhir_server.joins import Joins
-from fhir_server.outcomes import Invalid, MultipleMatches
+from fhir_server.outcomes import Invalid, MultipleMatches, TooCostly
 from fhir_server.search.compile import compile as compile_query
 from fhir_server.search.memory import matches
 from fhir_server.search.parse import conditional
@@ -56,7 +56,9 @@ class Criterion:
         """Ask the database again."""
         joins = Joins(repository, principal, self.base_url, presence=False)
         self.filter = compile_query(await joins.resolve(self.query)).filter
-        self.found = await repository.find(principal, self.filter, limit=limit)
+        self.found = found = await repository.find(principal, self.filter, limit=limit)
+        if found.cut:
+            raise TooCostly("The condition fits more than can be held at once.")
 
     def match(self, pending: Mapping[str, Write]) -> Match:
         """The one that fits, with a unit's pending writes in place of what the database still says."""

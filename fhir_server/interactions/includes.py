@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from fhir_server.context import Context
-from fhir_server.outcomes import Issue
+from fhir_server.outcomes import Issue, TooCostly
 from fhir_server.search import include
 from fhir_server.search.query import Include, Query
 from fhir_server.storage.stored import Stored
@@ -80,6 +80,9 @@ async def _step(
 
 
 async def _add(ctx: Context, fresh: dict[str, Stored], wanted: Json, limit: int, known: set[str]) -> None:
-    for stored in await ctx.repository.find(ctx.principal, wanted, limit=limit, keys=True):
+    found = await ctx.repository.find(ctx.principal, wanted, limit=limit, keys=True)
+    if found.cut:
+        raise TooCostly("What is to be included is too large for one page; ask for less with a smaller _count.")
+    for stored in found:
         if stored.key not in known:
             fresh.setdefault(stored.key, stored)

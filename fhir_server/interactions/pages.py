@@ -33,6 +33,7 @@ class Rows:
     """
 
     rows: list[Stored]
+    cut: bool = False  # they are so large that there are fewer than asked for
     moment: Moment | None = None
     notes: tuple[Issue, ...] = ()
 
@@ -59,13 +60,21 @@ async def _read(ctx: Context, query: Query, find: Find, limit: int, moment: Mome
     contained = keys or query.contained != "false"
     repository, sort = ctx.repository, list(find.sort)
     if find.lasting:
-        return Rows(
-            await repository.find(ctx.principal, find.filter, sort=sort, limit=limit, keys=keys, contained=contained)
+        found = await repository.find(
+            ctx.principal, find.filter, sort=sort, limit=limit, keys=keys, contained=contained
         )
+        return Rows(found, found.cut)
     found, at = await repository.find_at(
-        ctx.principal, find.filter, sort=sort, limit=limit, keys=keys, contained=contained, moment=moment
+        ctx.principal,
+        find.filter,
+        sort=sort,
+        limit=limit,
+        keys=keys,
+        contained=contained,
+        moment=moment,
+        still=find.whole,
     )
-    return Rows(found, at)
+    return Rows(found, found.cut, at)
 
 
 async def _judged(ctx: Context, joins: Joins, query: Query, asked: Query, at: Position | None) -> Rows:
@@ -81,8 +90,8 @@ async def _judged(ctx: Context, joins: Joins, query: Query, asked: Query, at: Po
         moment = batch.moment
         found += await fitting(joins.seeker(), asked.probes, [row for row in batch.rows if not row.deleted])
         batches += 1
-        if len(found) >= limit or len(batch.rows) < size:
-            return Rows(found[:limit], moment)
+        if len(found) >= limit or (len(batch.rows) < size and not batch.cut):
+            return Rows(found[:limit], moment=moment)
         if batches == _BATCHES and (exact := await _resolved(joins, query, MAX_FOUND)) is not None:
             return await rows(ctx, joins, query, exact, at)
         if time.monotonic() > deadline:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -33,7 +34,8 @@ _LINKED = ("_format", "_pretty")  # no part of the search, but of every link
 async def search(ctx: Context, request: FhirRequest) -> FhirResponse:
     """A searchset Bundle: one page of matches as they are stored, and what was to be included with them."""
     query = _parse(ctx, request)
-    joins = Joins(ctx.repository, ctx.principal, ctx.base_url)
+    deadline = time.monotonic() + ctx.settings.query_seconds
+    joins = Joins(ctx.repository, ctx.principal, ctx.base_url, deadline=deadline)
     if query.only_count and not query.explain:
         counted = await _count(ctx, await joins.resolve(query), exact=query.total != "estimate")
         told = [_outcome(query.ignored)] if query.ignored else []
@@ -95,7 +97,8 @@ async def _page(
     binding = f"{query.binding()}#{ctx.principal.fingerprint()}"
     at = cursor.decode(query.cursor, binding, ctx.secret) if query.cursor is not None else None
     found = await pages.rows(ctx, joins, query, asked, at)
-    rows, more = found.rows[: query.count], len(found.rows) > query.count
+    rows = found.rows[: query.count]
+    more = len(found.rows) > query.count or found.cut
     forward = at is None or at.forward
     if not forward:
         rows.reverse()

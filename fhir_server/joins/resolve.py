@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+import time
 from dataclasses import dataclass, field, replace
 
 from fhir_server.access import Principal
 from fhir_server.joins import references, terms
 from fhir_server.joins.references import FEW, MAX_FOUND, Seeker, Step
-from fhir_server.outcomes import TooCostly
+from fhir_server.outcomes import Timeout, TooCostly
 from fhir_server.search.keys import Criterion
 from fhir_server.search.presence import chosen, limits
 from fhir_server.search.query import (
@@ -42,6 +44,7 @@ class Joins:
     presence: bool = True
     few: int = FEW  # what is found of a chain at a glance
     steps: list[Step] = field(default_factory=list)
+    deadline: float = math.inf  # of time.monotonic(), for all look-ups together
     _limit: int = MAX_FOUND
 
     async def resolve(self, query: Query, limit: int = MAX_FOUND) -> Query:
@@ -119,6 +122,8 @@ class Joins:
         return self._seeker(MAX_FOUND)
 
     def _seeker(self, limit: int | None = None) -> Seeker:
+        if time.monotonic() > self.deadline:
+            raise Timeout("The look-ups of the search took longer than they may; narrow it.")
         most = self._limit if limit is None else limit
         return Seeker(self.repository, self.principal, self.base_url, self.steps, most)
 

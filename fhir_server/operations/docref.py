@@ -14,7 +14,7 @@ from fhir_server.interactions.urls import is_id
 from fhir_server.operations.care_dates import Span, span
 from fhir_server.operations.input import Input, read
 from fhir_server.operations.searchset import entry, link, outcome_entry, searchset
-from fhir_server.outcomes import Invalid, Issue, NotSupported
+from fhir_server.outcomes import Invalid, Issue, NotSupported, TooCostly
 from fhir_server.registry import operation
 from fhir_server.search import compile as compiler
 from fhir_server.search.fields import fields
@@ -66,7 +66,10 @@ async def _find(ctx: Context, given: Input, dates: Span, limit: int) -> list[Sto
         filters.append(("type", ",".join(types)))
     find = compiler.compile(parse("DocumentReference", filters, base_url=ctx.base_url))
     wanted = {"$and": [find.filter, *_of_care(dates)]}
-    return await ctx.repository.find(ctx.principal, wanted, sort=list(find.sort), limit=limit + 1)
+    found = await ctx.repository.find(ctx.principal, wanted, sort=list(find.sort), limit=limit + 1)
+    if found.cut:
+        raise TooCostly("The documents are too large to be answered at once; narrow the dates.")
+    return found
 
 
 def _token(coding: Json) -> str:

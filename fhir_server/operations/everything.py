@@ -20,7 +20,7 @@ from fhir_server.operations.care_dates import Span, moments, span, within
 from fhir_server.operations.input import CURSOR, published, read
 from fhir_server.operations.references import targets
 from fhir_server.operations.searchset import entry, link, outcome_entry, searchset
-from fhir_server.outcomes import Gone, Invalid, Issue, NotFound, ValueWrong
+from fhir_server.outcomes import Gone, Invalid, Issue, NotFound, TooCostly, ValueWrong
 from fhir_server.registry import operation
 from fhir_server.search import compile as compiler
 from fhir_server.search import cursor
@@ -49,8 +49,8 @@ async def everything(ctx: Context, request: FhirRequest) -> FhirResponse:
     find = replace(find, filter=_narrowed(find.filter, asked, root))
     room = asked.count - (at is _BEGINNING)
     wanted = compiler.page(find, at)
-    rows = await ctx.repository.find(ctx.principal, wanted.filter, sort=list(wanted.sort), limit=room + 1)
-    more, rows = len(rows) > room, rows[:room]
+    found = await ctx.repository.find(ctx.principal, wanted.filter, sort=list(wanted.sort), limit=room + 1)
+    more, rows = len(found) > room or found.cut, found[:room]
     following = compiler.position(find, rows, at=at) if rows else at
     rows = [row for row in rows if row.key not in memory]  # brought along before it came into the compartment
     walked = [root, *rows] if at is _BEGINNING else rows
@@ -207,7 +207,10 @@ async def _outside(ctx: Context, asked: _Asked, keys: list[str]) -> list[Stored]
     for start in range(0, len(keys), 1000):
         some = keys[start : start + 1000]
         wanted = {"$and": [{"_id": {"$in": some}}, {"k": {"$nin": members}}]}
-        found += await ctx.repository.find(ctx.principal, wanted, limit=len(some))
+        part = await ctx.repository.find(ctx.principal, wanted, limit=len(some))
+        if part.cut:
+            raise TooCostly("What the page refers to is too large for it; ask for less with a smaller _count.")
+        found += part
     return found
 
 

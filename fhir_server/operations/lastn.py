@@ -121,6 +121,8 @@ async def _by_text(ctx: Context, filter_: Json) -> tuple[list[_Group], list[Issu
     date = f"s.{fields('Observation')['date'].descending}"
     wanted = {"$and": [filter_, {"$nor": [coded]}]}
     rows = await ctx.repository.find(ctx.principal, wanted, sort=[(date, -1), ("_id", -1)], limit=MAX_TEXT_ONLY + 1)
+    if rows.cut:
+        raise TooCostly("The Observations without a code are too large to be grouped at once.")
     groups: dict[str, _Group] = {}
     for row in rows[:MAX_TEXT_ONLY]:
         code = row.resource()["code"]

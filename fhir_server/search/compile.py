@@ -37,6 +37,12 @@ class Find:
 
     filter: Document
     sort: tuple[tuple[str, int], ...]
+    matching: Document | None = None  # of a page: the filter without its place
+
+    @property
+    def whole(self) -> Document:
+        """The filter of all pages."""
+        return self.filter if self.matching is None else self.matching
 
     @property
     def lasting(self) -> bool:
@@ -371,7 +377,7 @@ def page(find: Find, at: Position) -> Find:
         limit: Document = {"t": stamp, "_id": {"$nin": list(at.seen)}}
     else:
         limit = _beyond([field for field, _ in sort], [direction for _, direction in sort], list(at.values))
-    return Find({"$and": [find.filter, limit]}, sort)
+    return Find({"$and": [find.filter, limit]}, sort, find.whole)
 
 
 def _beyond(names: list[str], directions: list[int], values: list[Any]) -> Document:

@@ -292,11 +292,16 @@ def _rebase(unit: UnitOfWork, current: dict[str, Stored], counters: dict[str, in
             return Lost(guard.id)
     for key, write in unit.writes.items():
         now = current.get(key)
-        if (now.version if now else 0) != (write.base.version if write.base else 0):
+        if _state(now) != _state(write.base):
             if write.exact:
                 return Lost(key, now)
             write.base = now
     return None
+
+
+def _state(stored: Stored | None) -> tuple[int, int]:
+    """What tells one state of a resource from another, also when it was erased and made again."""
+    return (stored.version, stored.created) if stored is not None else (0, 0)
 
 
 def _is_contention(error: PyMongoError) -> bool:

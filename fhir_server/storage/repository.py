@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from bson import encode
@@ -28,7 +28,23 @@ Document = dict[str, Any]
 SortKeys = Sequence[tuple[str, int]]
 Moment = tuple[int, int]  # the database's logical time: seconds, and a counter within the second
 MAX_EXPLAINED = 2_000_000  # bytes
+MAX_BYTES = 33_554_432  # characters of the resources' texts that one search holds at once
+_CHUNK = 50  # rows that are fetched before they are measured
 _FORGOTTEN = (239, 246)  # SnapshotTooOld, SnapshotUnavailable
+
+
+class Found(list[Stored]):
+    """Resources that were found; `cut` when there are more, whose texts would be too much at once."""
+
+    cut = False
+    size = 0  # characters
+
+    def add(self, rows: Iterable[Stored], more: bool) -> None:
+        """Take in these rows; `more` says that there may be others behind them."""
+        start = len(self)
+        self.extend(rows)
+        self.size += sum(len(row.text) for row in self[start:])
+        self.cut = more and self.size > MAX_BYTES
 
 
 class Repository:
@@ -91,9 +107,10 @@ class Repository:
         limit: int,
         keys: bool = False,
         contained: bool = False,
-    ) -> list[Stored]:
+    ) -> Found:
         """Up to `limit` current resources that fit the filter and that the principal may see, in `sort` order.
 
+        Fewer, and `cut`, when their texts are more than MAX_BYTES together.
         `keys` also fetches search keys (for includes), `contained` those of contained resources. Sort values come
         along whenever `sort` uses them.
         """
@@ -108,9 +125,16 @@ class Repository:
         cursor = self._database.resource.find(self._searched(principal, filter), projection)
         if sort:
             cursor = cursor.sort(list(sort))
+        cursor = cursor.limit(limit).max_time_ms(self._milliseconds)
         with in_time():
-            documents = await cursor.limit(limit).max_time_ms(self._milliseconds).to_list()
-        return [stored for stored in map(from_document, documents) if not stored.deleted]
+            found, more = Found(), True
+            while more and not found.cut:
+                documents = await cursor.to_list(_CHUNK)
+                more = len(documents) == _CHUNK
+                found.add((stored for stored in map(from_document, documents) if not stored.deleted), more)
+        if found.cut:
+            await cursor.close()
+        return found
 
     async def find_at(
         self,
@@ -122,10 +146,12 @@ class Repository:
         keys: bool = False,
         contained: bool = False,
         moment: Moment | None = None,
-    ) -> tuple[list[Stored], Moment | None]:
+        still: Mapping[str, Any] | None = None,
+    ) -> tuple[Found, Moment | None]:
         """As `find`, in the order that was true at a moment (None: now, which is answered beside the resources).
 
-        The resources are as they are today: what was deleted since, or may no longer be seen, comes as `deleted`.
+        The resources are as they are today: what was deleted since, may no longer be seen, or does not fit `still`
+        any more, comes as `deleted`.
         Where the database no longer knows that moment (after some five minutes), the order is today's and the moment
         None.
         """
@@ -159,27 +185,21 @@ class Repository:
             # More than one message holds: the same moment again, places first and contents after.
             await self._database.fhir.command({"killCursors": "resource", "cursors": [cursor["id"]]})
             return await self.find_at(
-                principal, filter, sort=sort, limit=limit, keys=keys, contained=contained, moment=at
+                principal, filter, sort=sort, limit=limit, keys=keys, contained=contained, moment=at, still=still
             )
         rows = [from_document(document) for document in cursor["firstBatch"] if "d" not in document]
-        if moment is None or not rows:
-            return rows, at
-        today = await self._today(principal, [row.key for row in rows], keys, contained)
-        found = []
-        for row in rows:
-            now = today.get(row.key)
-            if now is None:
-                row.deleted = True
-                found.append(row)
-                continue
-            # The place is that of the moment, the content today's.
-            now.sort, now.updated_then, now.created = row.sort, row.updated, row.created
-            found.append(now)
+        found = Found()
+        if moment is None:
+            found.add(rows, False)
+            return found, at
+        for start in range(0, len(rows), _CHUNK):
+            some = rows[start : start + _CHUNK]
+            wanted = {"$and": [dict(still or {}), {"_id": {"$in": [row.key for row in some]}}]}
+            today = await self.find(principal, wanted, limit=len(some), keys=keys, contained=contained)
+            found.add(_in_their_places(some, {row.key: row for row in today}), start + _CHUNK < len(rows))
+            if found.cut:
+                break
         return found, at
-
-    async def _today(self, principal: Principal, ids: list[str], keys: bool, contained: bool) -> dict[str, Stored]:
-        rows = await self.find(principal, {"_id": {"$in": ids}}, limit=len(ids), keys=keys, contained=contained)
-        return {row.key: row for row in rows}
 
     async def keyed(self, principal: Principal, filter: Mapping[str, Any], *, size: int) -> AsyncIterator[list[Stored]]:
         """The current resources that fit, with their keys and without their text, up to `size` at a time, unordered."""
@@ -297,6 +317,18 @@ class Repository:
         if type_ == self.parameters.observed:
             await self.parameters.refresh()
         return count
+
+
+def _in_their_places(rows: Iterable[Stored], today: Mapping[str, Stored]) -> Iterator[Stored]:
+    """The rows of a moment with today's content; what is no more comes as `deleted`."""
+    for row in rows:
+        now = today.get(row.key)
+        if now is None:
+            row.deleted = True
+            yield row
+            continue
+        now.sort, now.updated_then, now.created = row.sort, row.updated, row.created
+        yield now
 
 
 def _documents(batch: bytes) -> int:

@@ -8,6 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
+from fhir_server.storage import repository
+
 Json = dict[str, Any]
 PATIENTS = 40
 ORDERS = ["", "-birthdate", "birthdate,family", "family", "-_lastUpdated", "_lastUpdated", "gender", "_id"]
@@ -115,3 +117,37 @@ def test_a_page_of_more_than_one_message(client: httpx.Client) -> None:
         assert client.put(f"/Patient/large{number}", json=body).status_code == 201
     page = client.get("/Patient?identifier=http://group|large&_sort=birthdate&_count=20").json()
     assert ids(page) == [f"large{number}" for number in range(10)]
+
+
+def test_what_fits_no_more_is_not_shown(client: httpx.Client) -> None:
+    """On a later page of a sorted search the criteria are judged as things are today."""
+    for number in range(4):
+        body = patient(f"fit{number}", "fit", random.Random(number))
+        client.put(f"/Patient/fit{number}", json={**body, "gender": "male", "birthDate": f"200{number}-01-01"})
+    first = client.get("/Patient?identifier=http://group|fit&gender=male&_sort=birthdate&_count=2").json()
+    amended = {**patient("fit2", "fit", random.Random(2)), "gender": "female", "birthDate": "2002-01-01"}
+    client.put("/Patient/fit2", json=amended)
+    assert ids(client.get(link(first, "next") or "").json()) == ["fit3"]
+
+
+@pytest.mark.parametrize("order", ["", "&_sort=birthdate"])
+def test_a_page_holds_no_more_than_memory_should(
+    client: httpx.Client, monkeypatch: pytest.MonkeyPatch, order: str
+) -> None:
+    """Large resources make short pages, each with a next one, and none is left out."""
+    monkeypatch.setattr(repository, "MAX_BYTES", 20_000)
+    monkeypatch.setattr(repository, "_CHUNK", 4)
+    wide = "x" * 4_000
+    for number in range(18):
+        body = {**patient(f"wide{number}", "wide", random.Random(number)), "birthDate": f"19{10 + number}-01-01"}
+        client.put(f"/Patient/wide{number}", json={**body, "contact": [{"name": {"text": wide}}]})
+    bundle = client.get(f"/Patient?identifier=http://group|wide&_count=100{order}").json()
+    pages = [ids(bundle)]
+    while url := link(bundle, "next"):
+        bundle = client.get(url).json()
+        pages.append(ids(bundle))
+        assert len(pages) < 20
+    assert len(pages) > 2 or order, "the first sorted page is one answer of the database, of at most 16 MB"
+    seen = [id_ for page in pages for id_ in page]
+    assert sorted(seen) == sorted(f"wide{number}" for number in range(18))
+    assert len(seen) == len(set(seen))

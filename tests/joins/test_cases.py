@@ -162,3 +162,13 @@ def test_what_is_many_is_judged_row_by_row(finder: Finder) -> None:
     for search in ("Observation?patient.gender=male", "Patient?_has:Observation:patient:status=final"):
         assert finder.run(glance(0, search)).probes, search
         assert not finder.run(glance(100, search)).probes, search
+
+
+def test_look_ups_have_a_deadline_together(finder: Finder) -> None:
+    async def late() -> Query:
+        joins = Joins(finder.repository, SYSTEM, BASE, deadline=0.0)
+        return await joins.resolve(query("Observation?patient.gender=male"))
+
+    with pytest.raises(FhirError) as refusal:
+        finder.run(late())
+    assert refusal.value.status == 503
