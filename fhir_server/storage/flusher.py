@@ -203,7 +203,10 @@ class Flusher:
         new = [write.envelope() for write in writes if write.base is None]
         changed = [
             # The creation stamp, too: an erased resource that was made again counts its versions from 1.
-            ReplaceOne({"_id": write.key, "v": write.base.version, "t": write.base.created}, write.envelope(), hint="_id_")
+            # The index is named, because planning took more time than writing.
+            ReplaceOne(
+                {"_id": write.key, "v": write.base.version, "t": write.base.created}, write.envelope(), hint="_id_"
+            )
             for write in writes
             if write.base is not None
         ]
