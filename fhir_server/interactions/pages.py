@@ -15,6 +15,7 @@ from fhir_server.joins.probe import fitting
 from fhir_server.joins.references import MANY, MAX_FOUND
 from fhir_server.outcomes import Issue, Timeout, TooCostly
 from fhir_server.search import compile as compiler
+from fhir_server.search import keyset
 from fhir_server.search.compile import Find
 from fhir_server.search.cursor import Position
 from fhir_server.search.query import Chain, Filter, Has, Query
@@ -47,7 +48,7 @@ async def rows(ctx: Context, joins: Joins, query: Query, asked: Query, at: Posit
         found = await _judged(ctx, joins, query, asked, at)
     else:
         find = compiler.compile(asked)
-        wanted = compiler.page(find, at) if at is not None else find
+        wanted = keyset.page(find, at) if at is not None else find
         found = await _read(ctx, query, wanted, query.count + 1, moment, keys=includes.needed(query))
     if at is not None and moment is not None and found.moment is None:
         note = "The first page's order is no longer known: what was changed meanwhile may be missing, or come twice."
@@ -85,7 +86,7 @@ async def _judged(ctx: Context, joins: Joins, query: Query, asked: Query, at: Po
     found: list[Stored] = []
     size, batches, place = limit if any(map(_nested, asked.probes)) else max(2 * limit, 60), 0, at
     while True:
-        wanted = compiler.page(find, place) if place is not None else find
+        wanted = keyset.page(find, place) if place is not None else find
         batch = await _read(ctx, query, wanted, size, moment, keys=True)
         moment = batch.moment
         found += await fitting(joins.seeker(), asked.probes, [row for row in batch.rows if not row.deleted])
@@ -98,7 +99,7 @@ async def _judged(ctx: Context, joins: Joins, query: Query, asked: Query, at: Po
             raise Timeout("The query took longer than it may; narrow it.", headers={"Retry-After": "2"})
         forward = at is None or at.forward
         read = batch.rows if forward else batch.rows[::-1]
-        place = compiler.position(find, read, forward=forward, at=place)
+        place = keyset.position(find, read, forward=forward, at=place)
         size = min(size * 2, _LARGEST)
 
 

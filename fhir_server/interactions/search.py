@@ -16,7 +16,7 @@ from fhir_server.joins import Joins
 from fhir_server.outcomes import Issue, operation_outcome
 from fhir_server.registry import interaction
 from fhir_server.search import compile as compiler
-from fhir_server.search import cursor
+from fhir_server.search import cursor, keyset
 from fhir_server.search.parse import parse
 from fhir_server.search.query import Query
 from fhir_server.storage.stored import Stored
@@ -109,7 +109,7 @@ async def _page(
         links.append(("first", _link(ctx, request, query)))
         for relation, there in ends.items():
             if there:
-                place = compiler.position(find, rows, forward=relation == "next", at=at)
+                place = keyset.position(find, rows, forward=relation == "next", at=at)
                 text = cursor.encode(replace(place, moment=found.moment), binding, ctx.secret)
                 links.append((relation, _link(ctx, request, query, text)))
     return [row for row in rows if not row.deleted], links, found.notes

@@ -23,7 +23,7 @@ from fhir_server.operations.searchset import entry, link, outcome_entry, searchs
 from fhir_server.outcomes import Gone, Invalid, Issue, NotFound, TooCostly, ValueWrong
 from fhir_server.registry import operation
 from fhir_server.search import compile as compiler
-from fhir_server.search import cursor
+from fhir_server.search import cursor, keyset
 from fhir_server.search.cursor import Position
 from fhir_server.search.parse import parse
 from fhir_server.search.query import Query
@@ -48,10 +48,10 @@ async def everything(ctx: Context, request: FhirRequest) -> FhirResponse:
     find = compiler.compile(asked.query)
     find = replace(find, filter=_narrowed(find.filter, asked, root))
     room = asked.count - (at is _BEGINNING)
-    wanted = compiler.page(find, at)
+    wanted = keyset.page(find, at)
     found = await ctx.repository.find(ctx.principal, wanted.filter, sort=list(wanted.sort), limit=room + 1)
     more, rows = len(found) > room or found.cut, found[:room]
-    following = compiler.position(find, rows, at=at) if rows else at
+    following = keyset.position(find, rows, at=at) if rows else at
     rows = [row for row in rows if row.key not in memory]  # brought along before it came into the compartment
     walked = [root, *rows] if at is _BEGINNING else rows
     brought, issues = await _brought(ctx, asked, walked, memory)

@@ -1,18 +1,17 @@
-"""A Query becomes a MongoDB filter, an order and the limits of a page: pure, so that it is tested without a database.
+"""A Query becomes a MongoDB filter and an order: pure, so that it is tested without a database.
 
 docs/decisions/0004-search-keys.md says which index serves what.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import product
-from typing import Any, Protocol
+from typing import Any
 
 from fhir_server.definitions import compartments
-from fhir_server.search.cursor import Position
 from fhir_server.search.extract import PAIRS, pair_prefix
 from fhir_server.search.fields import DATE_SLOT, NAME_SLOT, fields
 from fhir_server.search.keys import END, MAX_KEY, OPEN_HIGH, Bounds, Circle, Criterion, fit, range_clauses
@@ -26,9 +25,9 @@ Document = dict[str, Any]
 
 NOTHING: Document = {"k": {"$in": []}}
 # The default order: newest first. The stamp is all but unique, and a page carries the ids that share its last one.
-_NEWEST = (("t", -1),)
+NEWEST = (("t", -1),)
 _MERGED = 200  # index scans that MongoDB merges in order
-_SLOTS = {f"s.{DATE_SLOT}", f"s.{NAME_SLOT}"}
+SLOTS = {f"s.{DATE_SLOT}", f"s.{NAME_SLOT}"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +47,6 @@ class Find:
     def lasting(self) -> bool:
         """Whether a resource keeps its place in the order whatever is written to it."""
         return self.sort[0][0] in ("t", "_id")
-
-
-class Row(Protocol):
-    """What a page's position is read from: storage's Stored."""
-
-    created: int
-    updated: int
-    updated_then: int
-    sort: dict[str, Any] | None
-
-    @property
-    def key(self) -> str: ...
 
 
 def compile(query: Query) -> Find:
@@ -282,7 +269,7 @@ def _order(query: Query) -> tuple[tuple[str, int], ...]:
             return (("u", 1), ("_id", -1))
         if names == {"_id"} and query.compartment is None and not any(one.negated for one in query.filters):
             return (("_id", 1),)
-        return _NEWEST
+        return NEWEST
     order: dict[str, int] = {}
     for key in query.sort:
         order.setdefault(key.field, -1 if key.descending else 1)
@@ -299,7 +286,7 @@ def _whole(query: Query, sort: tuple[tuple[str, int], ...], clauses: Sequence[Do
         return [NOTHING]
     first = sort[0][0]
     types = query.types[0] if len(query.types) == 1 else {"$in": list(query.types)}
-    if first in _SLOTS:
+    if first in SLOTS:
         # Every resource of the type has the scalar, and a deleted one has none.
         return [{"ty": types, first: {"$exists": True, **_latest(query, first)}}]
     if first == "u":
@@ -338,78 +325,3 @@ def _is_exact(clause: Document) -> bool:
         if isinstance(keys, str) or (isinstance(keys, dict) and 0 < len(keys.get("$in", ())) <= _MERGED):
             return True
     return False
-
-
-# ---- pages -------------------------------------------------------------------------------------------
-
-
-def position(find: Find, rows: Sequence[Row], *, forward: bool = True, at: Position | None = None) -> Position:
-    """Where to go on after the last of these rows, or (not forward) before the first; they must not be empty.
-
-    `at` is the position that these rows themselves were found by.
-    """
-    row = rows[-1] if forward else rows[0]
-    values = tuple(_value(row, field) for field, _ in find.sort)
-    if find.sort != _NEWEST:
-        return Position(values, (), forward, at.moment if at is not None else None)
-    seen = [other.key for other in rows if other.created == row.created]
-    if at is not None and at.forward == forward and at.values == values:
-        seen += at.seen  # one stamp over more than a page
-    return Position(values, tuple(seen), forward)
-
-
-def _value(row: Row, field: str) -> Any:
-    match field:
-        case "t":
-            return row.created
-        case "u":
-            return row.updated_then or row.updated
-        case "_id":
-            return row.key
-    return (row.sort or {}).get(field.removeprefix("s."))
-
-
-def page(find: Find, at: Position) -> Find:
-    """The find of the page at this position; a page before it comes in reverse order."""
-    sort = find.sort if at.forward else tuple((field, -direction) for field, direction in find.sort)
-    if find.sort == _NEWEST:
-        stamp = {"$lte" if sort[0][1] < 0 else "$gte": at.values[0]}
-        limit: Document = {"t": stamp, "_id": {"$nin": list(at.seen)}}
-    else:
-        limit = _beyond([field for field, _ in sort], [direction for _, direction in sort], list(at.values))
-    return Find({"$and": [find.filter, limit]}, sort, find.whole)
-
-
-def _beyond(names: list[str], directions: list[int], values: list[Any]) -> Document:
-    """Rows that come after these values. Missing values are null, which is smaller than everything.
-
-    Said as `first ≤ x and (first < x or …)`: the plain alternative makes the index run from its beginning.
-    """
-    name, up, value = names[0], directions[0] > 0, values[0]
-    strictly = _strictly(name, up, value)
-    if len(names) == 1:
-        return strictly
-    rest = _beyond(names[1:], directions[1:], values[1:])
-    tied: Document = {"$and": [{name: value}, rest]}
-    if not strictly:
-        return tied  # nothing is smaller than null
-    choice: Document = {"$or": [strictly, tied]}
-    if value is None:
-        return choice
-    return {"$and": [_at_least(name, up, value), choice]}
-
-
-def _strictly(name: str, up: bool, value: Any) -> Document:
-    if value is None:
-        return {name: {"$ne": None}} if up else {}
-    return {name: {"$gt": value}} if up else _smaller(name, {"$gte": value}, {"$lt": value})
-
-
-def _at_least(name: str, up: bool, value: Any) -> Document:
-    return {name: {"$gte": value}} if up else _smaller(name, {"$gt": value}, {"$lte": value})
-
-
-def _smaller(name: str, beyond: Mapping[str, Any], within: Mapping[str, Any]) -> Document:
-    """Comparisons leave out null, so where it can be, it is let in by what it is not."""
-    always = name in _SLOTS or name in ("u", "_id")
-    return {name: dict(within)} if always else {name: {"$not": dict(beyond)}}

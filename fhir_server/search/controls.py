@@ -10,7 +10,7 @@ from typing import cast
 from fhir_server.definitions import RESOURCE_TYPES
 from fhir_server.outcomes import Invalid, NotSupported
 from fhir_server.search.fields import fields
-from fhir_server.search.query import Contained, Include, Query, Sort, Total
+from fhir_server.search.query import Contained, ContainedType, Include, Query, Sort, Total
 from fhir_server.search.registry import SearchParameter, parameters
 from fhir_server.search.restrictions import incomplete
 
@@ -157,7 +157,7 @@ def _contained(query: Query, value: str) -> Query:
 def _contained_type(query: Query, value: str) -> Query:
     if value not in ("container", "contained"):
         raise Invalid("Parameter '_containedType' is one of container, contained.")
-    return replace(query, contained_type=value)  # type: ignore[arg-type]
+    return replace(query, contained_type=cast(ContainedType, value))
 
 
 def _explain(query: Query, value: str) -> Query:

@@ -11,6 +11,7 @@ from fhir_server.search.registry import SearchParameter
 
 Total = Literal["", "none", "estimate", "accurate"]
 Contained = Literal["false", "true", "both"]
+ContainedType = Literal["container", "contained"]
 
 
 # ---- what has to be looked up before the database can be asked (fhir_server/joins) ---------------------
@@ -184,7 +185,7 @@ class Query:
     includes: tuple[Include, ...] = ()
     revincludes: tuple[Include, ...] = ()
     contained: Contained = "false"
-    contained_type: Literal["container", "contained"] = "container"
+    contained_type: ContainedType = "container"
     explain: bool = False
     used: tuple[tuple[str, str], ...] = ()
     ignored: tuple[Issue, ...] = ()

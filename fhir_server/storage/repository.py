@@ -158,19 +158,8 @@ class Repository:
         projection: Document = {"v": 1, "u": 1, "t": 1, "d": 1, "s": 1}
         if moment is None:  # what is read now is today's
             projection |= {"j": 1, **({"k": 1} if keys else {}), **({"c": 1} if contained else {})}
-        command: Document = {
-            "find": "resource",
-            "filter": self._searched(principal, filter),
-            "sort": dict(sort),
-            "projection": projection,
-            "limit": limit,
-            "batchSize": limit,
-            "singleBatch": moment is not None,
-            "maxTimeMS": self._milliseconds,
-            "readConcern": {"level": "snapshot"},
-        }
-        if moment is not None:
-            command["readConcern"]["atClusterTime"] = Timestamp(*moment)
+        command = _snapshot(self._searched(principal, filter), sort, limit, projection, moment)
+        command["maxTimeMS"] = self._milliseconds
         try:
             with in_time():
                 answer = await self._database.fhir.command(command)
@@ -204,7 +193,7 @@ class Repository:
     async def keyed(self, principal: Principal, filter: Mapping[str, Any], *, size: int) -> AsyncIterator[list[Stored]]:
         """The current resources that fit, with their keys and without their text, up to `size` at a time, unordered."""
         projection = {"v": 1, "u": 1, "d": 1, "k": 1, "c": 1}
-        cursor = self._database.resource.find(_both(filter, visible(principal)), projection, batch_size=size)
+        cursor = self._database.resource.find(self._searched(principal, filter), projection, batch_size=size)
         cursor = cursor.max_time_ms(self._milliseconds)
         with in_time():
             while documents := await cursor.to_list(size):
@@ -317,6 +306,23 @@ class Repository:
         if type_ == self.parameters.observed:
             await self.parameters.refresh()
         return count
+
+
+def _snapshot(filter: Document, sort: SortKeys, limit: int, projection: Document, moment: Moment | None) -> Document:
+    """The command for a find at a moment, or now; the driver's own sessions take no moment of ours."""
+    concern: Document = {"level": "snapshot"}
+    if moment is not None:
+        concern["atClusterTime"] = Timestamp(*moment)
+    return {
+        "find": "resource",
+        "filter": filter,
+        "sort": dict(sort),
+        "projection": projection,
+        "limit": limit,
+        "batchSize": limit,
+        "singleBatch": moment is not None,
+        "readConcern": concern,
+    }
 
 
 def _in_their_places(rows: Iterable[Stored], today: Mapping[str, Stored]) -> Iterator[Stored]:

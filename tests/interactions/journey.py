@@ -9,13 +9,27 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
+import yaml
+
+CASES = Path(__file__).parent.parent / "cases"
 
 
 class Mismatch(AssertionError):
     """The answer is not what the case says."""
+
+
+def journeys(prefix: str) -> list[Any]:
+    """The journeys of tests/cases/<prefix>_*.yaml, as parameters of a test."""
+    listed = []
+    for path in sorted(CASES.glob(f"{prefix}_*.yaml")):
+        for case in yaml.safe_load(path.read_text()):
+            listed.append(pytest.param(case["steps"], id=f"{path.stem.removeprefix(f'{prefix}_')}: {case['name']}"))
+    return listed
 
 
 def play(client: httpx.Client, steps: list[dict[str, Any]]) -> None:

@@ -17,8 +17,9 @@ from fhir_server.dispatch import dispatch
 from fhir_server.interactions.pages import rows
 from fhir_server.joins import Joins
 from fhir_server.outcomes import FhirError
-from fhir_server.search.compile import compile, count_filter, position
+from fhir_server.search.compile import compile, count_filter
 from fhir_server.search.cursor import Position
+from fhir_server.search.keyset import position
 from fhir_server.search.query import Query
 from fhir_server.search.types.date import period
 from fhir_server.storage.clock import Clock

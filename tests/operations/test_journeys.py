@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-import yaml
 
-from tests.interactions.journey import Mismatch, play
-
-CASES = Path(__file__).parent.parent / "cases"
+from tests.interactions.journey import Mismatch, journeys, play
 
 
-def journeys() -> list[Any]:
-    listed = []
-    for path in sorted(CASES.glob("operations_*.yaml")):
-        for case in yaml.safe_load(path.read_text()):
-            listed.append(pytest.param(case["steps"], id=f"{path.stem.removeprefix('operations_')}: {case['name']}"))
-    return listed
-
-
-@pytest.mark.parametrize("steps", journeys())
+@pytest.mark.parametrize("steps", journeys("operations"))
 def test_journey(client: httpx.Client, steps: list[dict[str, Any]]) -> None:
     play(client, steps)
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from fhir_server.search.compile import NOTHING, compile, page
+from fhir_server.search.compile import NOTHING, compile
 from fhir_server.search.cursor import Position
 from fhir_server.search.keys import END, Criterion
+from fhir_server.search.keyset import page
 from fhir_server.search.registry import find, type_number
 from tests.search.finder import query
 

@@ -10,7 +10,8 @@ import pytest
 from pymongo import MongoClient
 from pymongo.collection import Collection
 
-from fhir_server.search.compile import Find, compile, page, position
+from fhir_server.search.compile import Find, compile
+from fhir_server.search.keyset import page, position
 from fhir_server.storage.stored import Stored, from_document
 from tests.search.finder import envelope, query
 
