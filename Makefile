@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 LOCK := $(BIN)/python -m uv pip compile --universal --generate-hashes --no-header --python-version 3.11 --extra mongod --group build
 
-.PHONY: help setup dev run test check format bench scale definitions lock clean
+.PHONY: help setup dev run test check format bench scale definitions ig lock clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list.
@@ -40,6 +40,9 @@ scale: dev ## Searches of a small and a big population: make scale ARGS="--patie
 
 definitions: dev ## Compile the published R4 definitions into package data again.
 	@$(BIN)/python -m scripts.definitions $(ARGS)
+
+ig: dev ## Compile the implementation guide with SUSHI (needs node); make ig ARGS=--check compares only.
+	@$(BIN)/python -m scripts.ig $(ARGS)
 
 lock: dev ## Resolve the dependencies again and write both lock files.
 	$(BIN)/python -m pip install --quiet uv

@@ -5,6 +5,7 @@ Inside a transaction Bundle every function sees the unit's own pending writes.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
 
@@ -12,6 +13,7 @@ from fhir_server.context import Context, FhirRequest, FhirResponse
 from fhir_server.criterion import Criterion, Match
 from fhir_server.outcomes import (
     Invalid,
+    Issue,
     PreconditionFailed,
     TooLarge,
     Unprocessable,
@@ -21,7 +23,7 @@ from fhir_server.registry import registry
 from fhir_server.storage.stored import Stored, from_micros
 from fhir_server.storage.unit_of_work import Guard, UnitOfWork, Write
 from fhir_server.summary import SUBSETTED
-from fhir_server.validation import validate
+from fhir_server.validation import Level
 
 Json = dict[str, Any]
 
@@ -60,9 +62,13 @@ async def find_matches(ctx: Context, type_: str, criterion: str, *, limit: int) 
     return one.found
 
 
-def check(ctx: Context, resource: Json, *, expect_type: str) -> None:
-    """Raise Unprocessable (422) with every issue when the resource breaks its definition, or is but a part of one."""
-    errors = [issue for issue in validate(resource, expect_type=expect_type) if issue.severity in ("error", "fatal")]
+async def check(ctx: Context, resource: Json, *, expect_type: str) -> None:
+    """Raise Unprocessable (422) with every error, as far as the server's level looks for them.
+
+    What is but a part of a resource is refused, too.
+    """
+    issues = await judge(ctx, resource, expect_type=expect_type)
+    errors = [issue for issue in issues if issue.severity in ("error", "fatal")]
     if not errors and expect_type in registry.checks:
         errors = [issue for issue in registry.checks[expect_type](resource) if issue.severity == "error"]
     if errors:
@@ -72,6 +78,26 @@ def check(ctx: Context, resource: Json, *, expect_type: str) -> None:
         raise Unprocessable(
             "A resource tagged SUBSETTED is a part and cannot be stored.", expression=[f"{expect_type}.meta.tag"]
         )
+
+
+async def judge(
+    ctx: Context,
+    resource: Any,
+    *,
+    expect_type: str | None,
+    level: Level | None = None,
+    profiles: Sequence[str] = (),
+    thorough: bool = False,
+) -> list[Issue]:
+    """What the server's validator says of a resource (see fhir_server.validation.Validator.check)."""
+
+    async def other(type_: str, id_: str) -> Json | None:
+        stored = await current(ctx, type_, id_)
+        return stored.resource() if stored is not None and not stored.deleted else None
+
+    return await ctx.validator.check(
+        resource, other, expect_type=expect_type, level=level, profiles=profiles, thorough=thorough
+    )
 
 
 async def write(ctx: Context, change: Write, guard: Guard | None = None) -> None:

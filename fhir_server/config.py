@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 from pydantic import AliasChoices, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -44,6 +45,18 @@ class Settings(BaseSettings):
     body_seconds: float = Field(30.0, description="Time a caller has to send a request body.")
 
     # Choices
+    validation: Literal["structure", "invariants", "profiles"] = Field(
+        "structure",
+        description="What a write is checked against: R4's structure, also its invariants, also claimed profiles.",
+    )
+    strict_validation: bool = Field(
+        False, description="Unknown extensions and wrong displays are errors, and vital signs meet R4's profiles."
+    )
+    enforced_profiles: dict[str, list[str]] = Field(
+        {}, description="Profiles every resource of a type must meet at the level profiles, as JSON: type to URLs."
+    )
+    guide: bool = Field(True, description="The server's own implementation guide is loaded at the start.")
+    packages: str = Field("", description="Comma list of FHIR packages (.tgz) that are installed at the start.")
     strict_search: bool = Field(True, description="Unknown search parameters are refused unless handling=lenient.")
     multiple_delete: bool = Field(False, description="A conditional delete may delete several matches.")
     log_level: str = Field("info", description="debug, info, warning or error.")

@@ -11,6 +11,7 @@ from fhir_server.access import Principal
 from fhir_server.config import Settings
 from fhir_server.storage.repository import Repository
 from fhir_server.storage.unit_of_work import UnitOfWork, Write
+from fhir_server.validation import Validator
 
 Json = dict[str, Any]
 
@@ -83,6 +84,7 @@ class Context:
 
     principal: Principal
     repository: Repository
+    validator: Validator
     settings: Settings
     base_url: str  # absolute, no trailing slash: "http://127.0.0.1:8080/fhir"
     dispatch: Callable[[Context, FhirRequest], Awaitable[FhirResponse]]

@@ -7,12 +7,14 @@ import gc
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from contextlib import asynccontextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import structlog
 
 import fhir_server.interactions
 import fhir_server.operations
+import ig
 from fhir_server.access import Principal
 from fhir_server.access.principal import ANYONE, SYSTEM
 from fhir_server.config import Settings
@@ -20,6 +22,7 @@ from fhir_server.config import settings as environment
 from fhir_server.context import Context
 from fhir_server.dispatch import dispatch
 from fhir_server.outcomes import Unavailable
+from fhir_server.packages.startup import install_configured
 from fhir_server.registry import discover
 from fhir_server.rest.app import FhirApp
 from fhir_server.rest.site import site
@@ -28,6 +31,7 @@ from fhir_server.storage.clock import Clock
 from fhir_server.storage.database import Database
 from fhir_server.storage.reindex import Reindexer
 from fhir_server.storage.repository import Repository
+from fhir_server.validation import Answers, Level, Validator
 
 log = structlog.get_logger(__name__)
 
@@ -47,17 +51,23 @@ class Server:
         self.repository = Repository(
             database, clock, query_seconds=settings.query_seconds, max_pending=settings.max_pending_writes
         )
-        self.reindexer = Reindexer(
-            database, self.repository.parameters, partial(extract, base_url=self.context().base_url)
+        self.base_url = settings.base_url or f"http://{settings.host}:{settings.port}/fhir"
+        self.validator = Validator(
+            Answers(self.repository, self.base_url),
+            Level.of(settings.validation),
+            settings.enforced_profiles,
+            strict=settings.strict_validation,
         )
+        self.reindexer = Reindexer(database, self.repository.parameters, partial(extract, base_url=self.base_url))
 
     def context(self, base_url: str = "", request_id: str = "", principal: Principal = SYSTEM) -> Context:
         """What one request carries; without a base URL, the configured or the local one."""
         return Context(
             principal,
             self.repository,
+            self.validator,
             self.settings,
-            base_url or self.settings.base_url or f"http://{self.settings.host}:{self.settings.port}/fhir",
+            base_url or self.base_url,
             dispatch,
             self._secret,
             request_id,
@@ -181,6 +191,8 @@ class Application:
         try:
             manager = running(self._settings, works=True)
             server = await manager.__aenter__()
+            guides = [Path(str(ig.package_folder()))] if self._settings.guide else []
+            await install_configured(server.context(), server.database, self._settings.packages, guides)
             self._compose(server)
             warm()
         except Exception as error:

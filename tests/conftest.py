@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 import threading
@@ -21,6 +22,10 @@ from fhir_server.storage.embedded import PrivateMongod
 from fhir_server.storage.mongod import mongod_problem
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+# Most tests count what they stored themselves; tests/ig loads the guide.
+os.environ.setdefault("FHIR_GUIDE", "false")
 
 
 @pytest.fixture(scope="session")

@@ -42,10 +42,14 @@ __all__ = [
     "codes",
     "codings",
     "compartments",
+    "concept_map",
+    "concept_map_urls",
     "is_primitive",
     "mandatory_elements",
     "operations",
     "search_parameters",
+    "structure",
+    "structure_urls",
     "summary_elements",
     "type_definition",
     "type_names",
@@ -143,6 +147,39 @@ def _value_sets() -> dict[str, msgspec.Raw]:
 def value_set(url: str) -> msgspec.Raw | None:
     """The JSON of a published ValueSet (R4, v2, v3) without its prose; None when HL7 has not published it with R4."""
     return _value_sets().get(url)
+
+
+@cache
+def _concept_maps() -> dict[str, msgspec.Raw]:
+    return msgspec.json.decode(_read("concept-maps.json.gz"), type=dict[str, msgspec.Raw])
+
+
+def concept_map(url: str) -> msgspec.Raw | None:
+    """The JSON of a published ConceptMap without its prose; None when HL7 has not published it with R4."""
+    return _concept_maps().get(url)
+
+
+def concept_map_urls() -> frozenset[str]:
+    """Every URL that concept_map knows."""
+    return frozenset(_concept_maps())
+
+
+@cache
+def _structures() -> dict[str, msgspec.Raw]:
+    return msgspec.json.decode(_read("structures.json.gz"), type=dict[str, msgspec.Raw])
+
+
+def structure(url: str) -> msgspec.Raw | None:
+    """The JSON of a published StructureDefinition (type, resource, profile or extension) without its prose.
+
+    `url` has no version. None when HL7 has not published it with R4. Snapshot and differential have the errata applied.
+    """
+    return _structures().get(url)
+
+
+def structure_urls() -> frozenset[str]:
+    """Every URL that structure knows: the types, the resources, and the profiles and extensions published with R4."""
+    return frozenset(_structures())
 
 
 @cache

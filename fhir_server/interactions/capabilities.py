@@ -15,6 +15,8 @@ from fhir_server import __version__, json, model
 from fhir_server.config import Settings
 from fhir_server.context import Context, FhirRequest, FhirResponse
 from fhir_server.definitions import FHIR_VERSION, RESOURCE_TYPES, compartments, operations
+from fhir_server.interactions.guides import Guides, stored_guides
+from fhir_server.interactions.terminology_capabilities import Known, stored_code_systems, terminology_capabilities
 from fhir_server.interactions.urls import UNALTERABLE
 from fhir_server.outcomes import Invalid
 from fhir_server.registry import Operation, interaction, registry
@@ -49,6 +51,8 @@ NORMATIVE = frozenset(
         "ValueSet",
     }
 )
+NO_GUIDES = Guides()
+MAX_BUILT = 12  # statements that are kept
 _BASE = "http://base.invalid/fhir"  # stands for the base URL in the cached text
 _STRICT = "An unknown or unsupported search parameter is refused, unless Prefer: handling=lenient asks to ignore it."
 _LENIENT = "An unknown or unsupported search parameter is ignored, unless Prefer: handling=strict asks to refuse it."
@@ -62,6 +66,7 @@ class Choices(NamedTuple):
     multiple_delete: bool
     strict_search: bool
     parameters: int  # which state of the custom search parameters
+    guides: Guides
 
 
 @interaction("capabilities")
@@ -70,15 +75,18 @@ async def capabilities(ctx: Context, request: FhirRequest) -> FhirResponse:
     mode = dict(request.query).get("mode", "full")
     if mode not in ("full", "normative", "terminology"):
         raise Invalid("mode is full, normative or terminology.")
-    return FhirResponse(text=await text_of(ctx.settings, ctx.base_url, mode))
+    if mode == "terminology":
+        built = await asyncio.to_thread(terminology_text, await stored_code_systems(ctx))
+        return FhirResponse(text=built.replace(_BASE.encode(), ctx.base_url.encode()))
+    return FhirResponse(text=await text_of(ctx.settings, ctx.base_url, mode, await stored_guides(ctx)))
 
 
-async def text_of(settings: Settings, base_url: str, mode: str = "full") -> bytes:
+async def text_of(settings: Settings, base_url: str, mode: str = "full", guides: Guides = NO_GUIDES) -> bytes:
     """The JSON for callers who know the server as `base_url`; built in a thread the first time (0.8 s), then kept."""
-    choices = Choices(settings.open, settings.multiple_delete, settings.strict_search, changes())
+    choices = Choices(settings.open, settings.multiple_delete, settings.strict_search, changes(), guides)
     text = _built.get((mode, choices))
     if text is None:
-        for old in [key for key in _built if key[1].parameters != choices.parameters]:
+        for old in [key for key in _built if key[1].parameters != choices.parameters or len(_built) > MAX_BUILT]:
             del _built[old]
         text = _built[mode, choices] = await asyncio.to_thread(_build, mode, choices)
     return text.replace(_BASE.encode(), base_url.encode())
@@ -88,8 +96,6 @@ _built: dict[tuple[str, Choices], bytes] = {}
 
 
 def _build(mode: str, choices: Choices) -> bytes:
-    if mode == "terminology":
-        return model.build(terminology_capabilities())
     return model.build(capability_statement(choices, normative=mode == "normative"))
 
 
@@ -104,6 +110,7 @@ def capability_statement(choices: Choices, *, normative: bool = False) -> Json:
         "fhirVersion": FHIR_VERSION,
         "format": ["application/fhir+json", "json", "application/fhir+xml", "xml"],
         "patchFormat": ["application/json-patch+json", "application/fhir+json", "application/fhir+xml"],
+        **_some("implementationGuide", list(choices.guides.guides)),
         "rest": [
             {
                 "mode": "server",
@@ -121,16 +128,17 @@ def capability_statement(choices: Choices, *, normative: bool = False) -> Json:
     }
 
 
-def terminology_capabilities() -> Json:
-    """What is known of terminology so far: https://hl7.org/fhir/R4/terminologycapabilities.html"""
-    return {
+@lru_cache(4)
+def terminology_text(stored: tuple[Known, ...]) -> bytes:
+    """The TerminologyCapabilities with a placeholder for the base URL."""
+    shown = {
         "resourceType": "TerminologyCapabilities",
         "id": "fhir-server-terminology",
         **_head("FhirServerTerminology"),
-        "description": "CodeSystem, ValueSet and ConceptMap are stored and searched like any resource; "
-        "the terminology operations that are served are listed in the CapabilityStatement.",
         "kind": "instance",
+        **terminology_capabilities(stored),
     }
+    return model.build(shown)
 
 
 def _head(name: str) -> Json:
@@ -155,6 +163,7 @@ def _resource(name: str, choices: Choices) -> Json:
     return {
         "type": name,
         "profile": f"http://hl7.org/fhir/StructureDefinition/{name}",
+        **_some("supportedProfile", choices.guides.profiles_of(name)),
         **_some("interaction", [{"code": code} for code in TYPE_INTERACTIONS if code in done]),
         "versioning": "versioned-update" if "update" in done else "versioned",
         "readHistory": "vread" in done,

@@ -20,7 +20,7 @@ async def create(ctx: Context, request: FhirRequest) -> FhirResponse:
     """A new resource under an id of the server's; with If-None-Exist only when nothing fits the criterion."""
     assert request.type
     resource = identify(resource_of(request), request.assigned_id or str(uuid.uuid4()))
-    api.check(ctx, resource, expect_type=request.type)
+    await api.check(ctx, resource, expect_type=request.type)
     if request.if_none_exist is None:
         return await _insert(ctx, request, Write("POST", request.type, resource["id"], resource))
     for _ in range(ATTEMPTS):

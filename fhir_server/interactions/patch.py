@@ -29,7 +29,7 @@ async def patch(ctx: Context, request: FhirRequest) -> FhirResponse:
         base = await _target(ctx, request)
         exact = api.check_if_match(request, base)
         patched = apply(request, base.resource())
-        api.check(ctx, patched, expect_type=request.type)
+        await api.check(ctx, patched, expect_type=request.type)
         write = Write("PATCH", request.type, base.id, patched, base, exact=True)
         try:
             await api.write(ctx, write)

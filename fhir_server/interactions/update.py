@@ -26,7 +26,7 @@ async def update(ctx: Context, request: FhirRequest) -> FhirResponse:
     if resource.get("id", request.id) != request.id:
         raise Invalid("The id of the body is not the id of the URL.", expression=[f"{request.type}.id"])
     resource = identify(resource, request.id)
-    api.check(ctx, resource, expect_type=request.type)
+    await api.check(ctx, resource, expect_type=request.type)
     base = await api.current(ctx, request.type, request.id)
     exact = api.check_if_match(request, base)
     if request.if_none_match is not None and request.if_none_match.strip() == "*":
@@ -57,7 +57,7 @@ async def _conditional(ctx: Context, request: FhirRequest, resource: Json) -> Fh
         api.check_if_match(request, match.stored)
         chosen = base.id if base else resource.get("id") or request.assigned_id or str(uuid.uuid4())
         identified = identify(resource, chosen)
-        api.check(ctx, identified, expect_type=request.type)
+        await api.check(ctx, identified, expect_type=request.type)
         write = Write("PUT", request.type, chosen, identified, base, exact=True)
         try:
             await api.write(ctx, write, match.guard)

@@ -117,6 +117,10 @@ class _Part:
     given: Json
 
     def value(self, one: OperationParameter, where: str) -> Any:
+        if not one.type:
+            if "part" not in self.given:
+                raise Invalid(f"Parameter '{one.name}' has parts.", expression=[where])
+            return self.given["part"]
         if one.type in RESOURCE_TYPES or one.type == "Resource":
             if not isinstance(self.given.get("resource"), dict):
                 raise Invalid(f"Parameter '{one.name}' is a resource.", expression=[where])

@@ -61,7 +61,7 @@ async def _change(ctx: Context, request: FhirRequest, change: Change) -> FhirRes
         resource = base.resource()
         if not _apply(resource, given, change):
             return answer(resource["meta"])
-        api.check(ctx, resource, expect_type=request.type)
+        await api.check(ctx, resource, expect_type=request.type)
         write = Write("PUT", request.type, base.id, resource, base, exact=True)
         try:
             await api.write(ctx, write)

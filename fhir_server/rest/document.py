@@ -28,7 +28,13 @@ def root_of(base_url: str) -> str:
 def document(title: str, content: str, base_url: str, *, here: str = "") -> str:
     """A whole page; `content` is HTML that is already escaped, `here` names the current page of the top line."""
     root = escape(root_of(base_url))
-    links = [("/", "Home"), ("/docs", "API"), ("/fhir/metadata", "Capabilities"), ("/health", "Health")]
+    links = [
+        ("/", "Home"),
+        ("/docs", "API"),
+        ("/fhir/metadata", "Capabilities"),
+        ("/ig", "Guide"),
+        ("/health", "Health"),
+    ]
     nav = "".join(_link(root, base_url, path, label, here == label) for path, label in links)
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'

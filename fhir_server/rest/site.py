@@ -20,6 +20,7 @@ from fhir_server.registry import registry
 from fhir_server.rest import metrics
 from fhir_server.rest.base_url import BaseUrls
 from fhir_server.rest.document import HEADERS, document
+from fhir_server.rest.guide import guide_routes
 from fhir_server.rest.head import joined
 from fhir_server.rest.health import Check, health_routes
 from fhir_server.rest.openapi import openapi
@@ -45,6 +46,8 @@ def site(settings: Settings, *, counts: Counts, check: Check, prefix: str = "/fh
             return base_urls.of(request.scope, joined(request.scope["headers"]))
         except FhirError as error:
             raise HTTPException(error.status, str(error)) from None
+
+    app.include_router(guide_routes(base_of))
 
     @app.get("/metrics")
     async def scrape() -> Response:

@@ -50,8 +50,13 @@ INDEXES: dict[str, list[tuple[str, list[tuple[str, int | str]], Document]]] = {
     ],
     "guards": [],
 }
+_CONCEPTS = ("concept", "code_system_load", "closure")  # of large code systems: storage/concepts.py
+_CONCEPT_INDEXES: list[tuple[str, list[tuple[str, int]]]] = [
+    ("order", [("s", 1), ("n", 1), ("c", 1)]),
+    ("key_order", [("s", 1), ("k", 1), ("n", 1), ("c", 1)]),
+]
 # Those that transactions write, which make no collections of their own.
-SYSTEM_COLLECTIONS = ("markers", "state", "declarations", "parameters", "processes")
+SYSTEM_COLLECTIONS = ("markers", "state", "declarations", "parameters", "processes", *_CONCEPTS)
 
 
 class Database:
@@ -94,6 +99,8 @@ class Database:
         for name in SYSTEM_COLLECTIONS:
             if name not in existing:
                 await self._create(self.system, name, {})
+        for index, keys in _CONCEPT_INDEXES:
+            await self.system["concept"].create_index(keys, name=index)
 
     async def _index(self, name: str, index: str, fields: list[tuple[str, int | str]], options: Document) -> None:
         """Make the index; one of the same name that an older server defined otherwise is replaced."""

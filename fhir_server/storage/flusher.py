@@ -20,6 +20,7 @@ from pymongo.read_concern import ReadConcern
 from fhir_server.outcomes import FhirError, Unavailable
 from fhir_server.storage.clock import Clock
 from fhir_server.storage.database import DURABLE, Database
+from fhir_server.storage.generation import DEFINING, advance
 from fhir_server.storage.reader import PROJECTION
 from fhir_server.storage.stored import Stored, from_document
 from fhir_server.storage.unit_of_work import Lost, UnitOfWork, Write
@@ -231,6 +232,8 @@ class Flusher:
             if done.matched_count + done.inserted_count != len(guards):
                 await _abort(session)
                 raise _Contended
+        if any(write.type in DEFINING for write in writes):
+            await advance(database, session)
         if self.companion is not None:
             observed = [write for write in writes if write.type == self.companion.observed]
             if observed:

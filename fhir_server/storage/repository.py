@@ -14,10 +14,12 @@ from fhir_server.access import Principal
 from fhir_server.access.visibility import visible
 from fhir_server.outcomes import TooCostly, Unavailable
 from fhir_server.storage.clock import Clock
+from fhir_server.storage.concepts import Concepts
 from fhir_server.storage.database import Database, in_time
 from fhir_server.storage.erase import erase
 from fhir_server.storage.explain import summary
 from fhir_server.storage.flusher import Flusher
+from fhir_server.storage.generation import generation
 from fhir_server.storage.history import History
 from fhir_server.storage.parameters import Parameters
 from fhir_server.storage.reader import PROJECTION, Reader
@@ -51,11 +53,12 @@ class Repository:
     """The resources of one database, as one process reads and writes them."""
 
     def __init__(self, database: Database, clock: Clock, *, query_seconds: float, max_pending: int) -> None:
-        self._database = database
+        self._database = self.database = database
         self._milliseconds = int(query_seconds * 1000)
         self._reader = Reader(self._by_ids)
         self.flusher = Flusher(database, clock, max_pending=max_pending)
         self.parameters = Parameters(database)
+        self.concepts = Concepts(database, self._milliseconds)
         self.history = History(database, self.flusher, self._milliseconds)
 
     async def start(self) -> None:
@@ -107,10 +110,11 @@ class Repository:
         limit: int,
         keys: bool = False,
         contained: bool = False,
+        text: bool = True,
     ) -> Found:
         """Up to `limit` current resources that fit the filter and that the principal may see, in `sort` order.
 
-        Fewer, and `cut`, when their texts are more than MAX_BYTES together.
+        Fewer, and `cut`, when their texts are more than MAX_BYTES together; without `text` they come without it.
         `keys` also fetches search keys (for includes), `contained` those of contained resources. Sort values come
         along whenever `sort` uses them.
         """
@@ -119,6 +123,8 @@ class Repository:
             projection["k"] = 1
         if contained:
             projection["c"] = 1
+        if not text:
+            del projection["j"]
         for name, _ in sort:
             if name.startswith("s."):
                 projection[name] = 1
@@ -283,6 +289,10 @@ class Repository:
                 return await rows.to_list()
 
     # ---- conditionals ------------------------------------------------------------------------------
+
+    async def definitions_generation(self) -> int:
+        """The count of changes to the resources that define others, by all processes (storage/generation.py)."""
+        return await generation(self._database)
 
     async def guard(self, id_: str) -> int:
         """The counter of a guard; 0 when it was never used. Read it before the search it protects."""

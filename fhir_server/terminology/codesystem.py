@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from fhir_server.outcomes import NotSupported
+from fhir_server.storage.concepts import Designation, words
 from fhir_server.terminology.resources import CodeSystemResource, ConceptDefinition
 
 # https://hl7.org/fhir/R4/codesystem-concept-properties.html: by this URI or, as common usage has it, by these codes.
@@ -20,7 +21,7 @@ _ABSTRACT = frozenset({"notSelectable", "abstract"})
 _STATUS = frozenset({"status"})
 _RETIRED = frozenset({"retired", "inactive"})  # "deprecated" discourages the use of a code and does not end it
 # Under these meanings "a child of" says "is a"; unstated is read so, as R4's own code systems leave it out.
-_IS_A = frozenset({"", "is-a", "classified-with"})
+IS_A = frozenset({"", "is-a", "classified-with"})
 _LISTED = frozenset({"complete", "fragment", "example"})
 
 
@@ -34,6 +35,7 @@ class Concept:
     properties: Mapping[str, tuple[str, ...]]
     inactive: bool = False
     abstract: bool = False
+    designations: tuple[Designation, ...] = ()
 
 
 class CodeSystem:
@@ -42,13 +44,21 @@ class CodeSystem:
     def __init__(self, resource: CodeSystemResource) -> None:
         self.url = resource.url
         self.version = resource.version
+        self.name = resource.name
+        self.date = resource.date
+        self.language = resource.language
         self.status = resource.status
+        self.case_sensitive = resource.case_sensitive
+        self.supplements = resource.supplements
+        self.value_set = resource.value_set
         self.content = resource.content
         self.hierarchy_meaning = resource.hierarchy_meaning
         self._roles = {one.code: one.uri.removeprefix(_PROPERTIES) for one in resource.property}
         self._parents: dict[str, dict[str, None]] = {}
         self._children: dict[str, dict[str, None]] = {}
         self._by_fold: dict[str, list[str]] | None = None
+        self._words: dict[str, tuple[str, ...]] = {}
+        self.types = {one.code: one.type for one in resource.property}
         self.concepts: dict[str, Concept] = {}
         for definition, parent in _nested(resource.concept):
             self._add(definition, parent)
@@ -71,7 +81,10 @@ class CodeSystem:
             return  # listed again under another parent
         inactive = self._says(properties, _INACTIVE, {"true"}) or self._says(properties, _STATUS, _RETIRED)
         abstract = self._says(properties, _ABSTRACT, {"true"})
-        self.concepts[code] = Concept(code, definition.display, definition.definition, properties, inactive, abstract)
+        designations = tuple(one.read() for one in definition.designation if one.value)
+        self.concepts[code] = Concept(
+            code, definition.display, definition.definition, properties, inactive, abstract, designations
+        )
 
     def _is(self, name: str, role: frozenset[str]) -> bool:
         return name in role or self._roles.get(name) in role
@@ -93,7 +106,7 @@ class CodeSystem:
     @property
     def is_a(self) -> bool:
         """Whether its hierarchy, if it has one, says what is a kind of what, and not only what groups or parts are."""
-        return self.hierarchy_meaning in _IS_A or not self._children
+        return self.hierarchy_meaning in IS_A or not self._children
 
     def check_listed(self) -> None:
         """Raise NotSupported (400) when the concepts themselves are not in the resource."""
@@ -109,6 +122,14 @@ class CodeSystem:
             for one in self.concepts:
                 self._by_fold.setdefault(one.casefold(), []).append(one)
         return self._by_fold.get(code.casefold(), [])
+
+    def words(self, concept: Concept) -> tuple[str, ...]:
+        """The folded words of display and designations."""
+        found = self._words.get(concept.code)
+        if found is None:
+            texts = (concept.display, *(one.value for one in concept.designations))
+            found = self._words[concept.code] = tuple(word for text in texts for word in words(text))
+        return found
 
     def parents(self, code: str) -> tuple[str, ...]:
         return tuple(self._parents.get(code, ()))

@@ -13,8 +13,9 @@ from fhir_server.terminology.resources import Filter
 Test = Callable[[Concept], bool]
 Values = Callable[[Concept], Sequence[str]]
 
-_ITSELF = ("concept", "code")  # the concept, not one of its properties
-_HIERARCHICAL = ("is-a", "descendent-of", "is-not-a", "generalizes")
+ITSELF = ("concept", "code")  # the concept, not one of its properties
+# The last two are R5's.
+HIERARCHICAL = ("is-a", "descendent-of", "is-not-a", "generalizes", "child-of", "descendent-leaf")
 
 
 def select(system: CodeSystem, filters: Sequence[Filter], effort: Effort) -> list[Concept]:
@@ -22,13 +23,18 @@ def select(system: CodeSystem, filters: Sequence[Filter], effort: Effort) -> lis
 
     Raises NotSupported or Invalid (400), naming the code system, for a filter that it does not allow.
     """
-    tests = [_test(system, one, effort) for one in filters]
-    effort.spend(len(system.concepts) * (len(tests) + 1))
-    return [one for one in system.concepts.values() if all(test(one) for test in tests)]
+    wanted = tests(system, filters, effort)
+    effort.spend(len(system.concepts) * (len(wanted) + 1))
+    return [one for one in system.concepts.values() if all(test(one) for test in wanted)]
+
+
+def tests(system: CodeSystem, filters: Sequence[Filter], effort: Effort) -> list[Test]:
+    """What a concept has to pass; raises as `select` does."""
+    return [_test(system, one, effort) for one in filters]
 
 
 def _test(system: CodeSystem, one: Filter, effort: Effort) -> Test:
-    if one.op in _HIERARCHICAL:
+    if one.op in HIERARCHICAL:
         return _by_hierarchy(system, one, effort)
     values = _values(system, one.property)
     match one.op:
@@ -50,7 +56,7 @@ def _test(system: CodeSystem, one: Filter, effort: Effort) -> Test:
 
 
 def _by_hierarchy(system: CodeSystem, one: Filter, effort: Effort) -> Test:
-    if one.property not in _ITSELF:
+    if one.property not in ITSELF:
         raise NotSupported(
             f"Filter '{one.op}' on property '{one.property[:64]}' of code system {system.url} is not supported."
         )
@@ -59,6 +65,9 @@ def _by_hierarchy(system: CodeSystem, one: Filter, effort: Effort) -> Test:
         raise NotSupported(f"Filter '{one.op}' needs an is-a hierarchy; that of code system {system.url} is {meaning}.")
     if one.value not in system.concepts:
         raise Invalid(f"Filter '{one.op}' names a code that code system {system.url} does not list.")
+    if one.op == "child-of":
+        children = frozenset(system.children(one.value))
+        return lambda concept: concept.code in children
     found = set(system.ancestors(one.value) if one.op == "generalizes" else system.descendants(one.value))
     effort.spend(len(found))
     match one.op:
@@ -66,6 +75,8 @@ def _by_hierarchy(system: CodeSystem, one: Filter, effort: Effort) -> Test:
             return lambda concept: concept.code not in found
         case "descendent-of":
             found.remove(one.value)
+        case "descendent-leaf":
+            found = {code for code in found if code != one.value and not system.children(code)}
     return lambda concept: concept.code in found
 
 

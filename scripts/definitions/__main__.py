@@ -18,6 +18,7 @@ import msgspec
 from fhir_server.definitions.shapes import Manifest, TypeDefinition
 from scripts.definitions.conformance import compartment, operation, search_parameter
 from scripts.definitions.errata import Errata
+from scripts.definitions.profiles import concept_map, structure_definitions
 from scripts.definitions.structures import compile_structure
 from scripts.definitions.terminology import code_system, value_set
 from scripts.definitions.valuesets import NotEnumerable, Terminology
@@ -26,8 +27,10 @@ ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT.parent / "shared" / "fhir-r4"
 TARGET = ROOT / "fhir_server" / "definitions" / "data"
 STRUCTURES = ("profiles-types", "profiles-resources")
+PROFILES = ("profiles-others", "extension-definitions")
 SEARCH = ("search-parameters",)
 TERMINOLOGY = ("valuesets", "v3-codesystems", "v2-tables")
+CONCEPT_MAPS = ("conceptmaps",)
 FHIR_VERSION = "4.0.1"
 
 Json = dict[str, Any]
@@ -48,7 +51,8 @@ def compile_all(source: Path) -> dict[str, bytes]:
     }
     parameters = [search_parameter(r) for r in conformance if r["resourceType"] == "SearchParameter"]
     operations = [operation(r) for r in conformance if r["resourceType"] == "OperationDefinition"]
-    errata.check_used()
+    structures = structure_definitions([*conformance, *_resources(source, *PROFILES)], errata)
+    concept_maps = {r["url"]: concept_map(r) for r in _resources(source, *CONCEPT_MAPS)}
     terminology = sorted(_resources(source, *TERMINOLOGY), key=lambda r: str(r["url"]))
     encode = msgspec.json.Encoder().encode
     content = {
@@ -58,10 +62,13 @@ def compile_all(source: Path) -> dict[str, bytes]:
             {r["url"]: code_system(r) for r in terminology if r["resourceType"] == "CodeSystem"}
         ),
         "value-sets.json": encode({r["url"]: value_set(r) for r in terminology if r["resourceType"] == "ValueSet"}),
+        "structures.json": encode(structures),
+        "concept-maps.json": encode(dict(sorted(concept_maps.items()))),
         "search-parameters.json": encode(sorted(parameters, key=lambda p: p.url)),
         "compartments.json": encode(dict(sorted(compartments.items()))),
         "operations.json": encode(sorted(operations, key=lambda o: o.url)),
     }
+    errata.check_used()
     digest = hashlib.sha256(b"".join(content[name] for name in sorted(content))).hexdigest()
     manifest = Manifest(
         fhir_version=FHIR_VERSION,
@@ -70,7 +77,7 @@ def compile_all(source: Path) -> dict[str, bytes]:
         data_types=tuple(sorted(t.name for t in types if t.kind in ("complex", "primitive"))),
         sources={
             f"{name}.json": hashlib.sha256(_published(source, name)).hexdigest()
-            for name in (*STRUCTURES, *SEARCH, *TERMINOLOGY)
+            for name in (*STRUCTURES, *PROFILES, *SEARCH, *TERMINOLOGY, *CONCEPT_MAPS)
         },
     )
     content["manifest.json"] = msgspec.json.format(encode(manifest), indent=2) + b"\n"

@@ -34,6 +34,13 @@ class Errata:
                 return str(self._use(entry)["corrected"])
         return published
 
+    def strength(self, path: str, value_set: str, published: str) -> str:
+        """The corrected strength of a profile's binding of this element to this value set."""
+        for entry in self.entries["bindings"]:
+            if (entry["path"], entry["valueSet"], entry["published"]) == (path, value_set, published):
+                return str(self._use(entry)["corrected"])
+        return published
+
     def compartment(self, compartment: str, resource: str, params: tuple[str, ...]) -> tuple[str, ...]:
         """The search parameters by which this resource type is in this compartment."""
         for entry in self.entries["compartments"]:

@@ -25,6 +25,7 @@ from fhir_server.search.types.date import period
 from fhir_server.storage.clock import Clock
 from fhir_server.storage.database import Database
 from fhir_server.storage.repository import Repository
+from fhir_server.validation import Answers, Level, Validator
 from tests.search.finder import BASE, envelope, query
 from tests.search.test_cases import FILES, load
 
@@ -93,7 +94,8 @@ class Finder:
     async def _judged(self, search: str, options: Json) -> set[str]:
         """The same page by page, as if every chain led to more than can be looked up."""
         settings, base = Settings(), options["base_url"]
-        ctx = Context(SYSTEM, self.repository, settings, base, dispatch=dispatch)
+        validator = Validator(Answers(self.repository, base), Level.STRUCTURE, {})
+        ctx = Context(SYSTEM, self.repository, validator, settings, base, dispatch=dispatch)
         joins = Joins(self.repository, SYSTEM, base, few=0)
         whole = replace(query(search, **options), count=1)
         asked = await joins.glance(whole)

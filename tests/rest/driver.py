@@ -14,6 +14,7 @@ from fhir_server.context import Context, FhirRequest, FhirResponse
 from fhir_server.rest.app import FhirApp
 from fhir_server.rest.logs import RequestLog
 from fhir_server.storage.repository import Repository
+from fhir_server.validation import Validator
 
 Message = MutableMapping[str, Any]
 HOST = "localhost:8080"
@@ -52,7 +53,8 @@ class Server:
 
     def _context(self, base_url: str, request_id: str) -> Context:
         repository = cast(Repository, None)  # the HTTP layer hands the context on and never looks into it
-        return Context(ANYONE, repository, self._settings, base_url, self._dispatch, request_id=request_id)
+        validator = cast(Validator, None)
+        return Context(ANYONE, repository, validator, self._settings, base_url, self._dispatch, request_id=request_id)
 
     async def _dispatch(self, ctx: Context, request: FhirRequest) -> FhirResponse:
         self.context, self.seen = ctx, request

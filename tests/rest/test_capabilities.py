@@ -14,6 +14,7 @@ from fhir_server.config import Settings
 from fhir_server.context import Context, FhirRequest, FhirResponse
 from fhir_server.definitions import RESOURCE_TYPES
 from fhir_server.interactions import capabilities
+from fhir_server.interactions.terminology_capabilities import Known
 from fhir_server.outcomes import Invalid
 from fhir_server.registry import Operation, discover, registry
 from tests.rest.driver import BASE, Server
@@ -109,13 +110,40 @@ async def test_operations_are_those_registered(settings: Settings, monkeypatch: 
 
 
 async def test_other_modes(settings: Settings) -> None:
-    terminology = await capabilities.text_of(settings, BASE, "terminology")
-    TerminologyCapabilities.model_validate_json(terminology)
     normative = await statement(settings, "normative")
     assert {r["type"] for r in normative["rest"][0]["resource"]} == capabilities.NORMATIVE
 
 
-async def test_the_interaction_answers_and_refuses_other_modes(settings: Settings) -> None:
+def test_terminology_is_what_is_registered(monkeypatch: pytest.MonkeyPatch) -> None:
+    def built() -> dict[str, Any]:
+        capabilities.terminology_text.cache_clear()
+        text = capabilities.terminology_text(
+            (Known("http://example.org/own", "2"), Known("http://example.org/own", "1"))
+        )
+        TerminologyCapabilities.model_validate_json(text)
+        return dict(json.loads(text))
+
+    names = ("expand", "validate-code", "translate", "closure")
+    monkeypatch.setattr(registry, "operations", {name: Operation(name, answer) for name in names})
+    found = built()
+    systems = {one["uri"]: [v["code"] for v in one.get("version", [])] for one in found["codeSystem"]}
+    assert systems["http://example.org/own"] == ["1", "2"]
+    assert systems["http://hl7.org/fhir/observation-status"] == ["4.0.1"]
+    assert "http://snomed.info/sct" not in systems
+    assert {"filter", "count", "offset", "displayLanguage"} <= {p["name"] for p in found["expansion"]["parameter"]}
+    assert (found["validateCode"], found["translation"]) == ({"translations": True}, {"needsMap": True})
+    monkeypatch.setattr(registry, "operations", {})
+    assert not {"expansion", "validateCode", "translation", "closure"} & built().keys()
+    capabilities.terminology_text.cache_clear()
+
+
+async def test_the_interaction_answers_and_refuses_other_modes(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def no_guides(_: Context) -> capabilities.Guides:
+        return capabilities.NO_GUIDES
+
+    monkeypatch.setattr(capabilities, "stored_guides", no_guides)  # there is no database here
     server = Server()
     await server.call("GET", "/fhir/metadata")
     assert server.context is not None

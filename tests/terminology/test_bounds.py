@@ -10,7 +10,7 @@ from fhir_server.access.principal import SYSTEM, Principal
 from fhir_server.main import Server
 from fhir_server.outcomes import FhirError, Forbidden
 from fhir_server.storage.stored import Stored
-from fhir_server.terminology import below, codes_in, valueset
+from fhir_server.terminology import ExpandRequest, below, codes_in, expand, judge, valueset
 from fhir_server.terminology.cache import Cache
 from fhir_server.terminology.effort import Effort
 from tests.terminology.storing import BASE, code_system, delete, put, value_set
@@ -67,7 +67,18 @@ async def test_too_many_codes(parts: Server, monkeypatch: pytest.MonkeyPatch) ->
     await put(parts, value_set("many", {"system": CS + "many"}))
     assert len(await codes(parts, "many")) == 20
     monkeypatch.setattr(valueset, "MAX_CODES", 19)
+    await put(parts, value_set("another", {"system": CS + "any"}))  # what was worked out before holds no longer
     assert (await refusal(parts, "many")).code == "too-costly"
+
+
+async def test_a_part_instead_of_too_many_codes(parts: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    await put(parts, code_system("more", *(f"c{n}" for n in range(20))))
+    await put(parts, value_set("more", {"system": CS + "more"}))
+    monkeypatch.setattr(valueset, "MAX_CODES", 19)
+    found = await expand(parts.repository, SYSTEM, BASE, VS + "more", ExpandRequest(limited=True))
+    assert len(found.members) == 19
+    marks = found.to_fhir(identifier="urn:uuid:1", timestamp="2020-01-01T00:00:00Z")["expansion"]["extension"]
+    assert [one["url"].rpartition("/")[2] for one in marks] == ["valueset-toocostly"]
 
 
 async def test_too_much_work(parts: Server, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,11 +86,12 @@ async def test_too_much_work(parts: Server, monkeypatch: pytest.MonkeyPatch) -> 
     await put(parts, value_set("work", *[{"system": CS + "work"}] * 50))
     assert len(await codes(parts, "work")) == 20
     monkeypatch.setattr(valueset, "Effort", partial(Effort, 900))
+    await put(parts, value_set("another", {"system": CS + "any"}))
     assert (await refusal(parts, "work")).code == "too-costly"
 
 
 async def test_imports_that_go_too_deep(parts: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(valueset, "MAX_DEPTH", 5)
+    monkeypatch.setattr(judge, "MAX_DEPTH", 5)
     await put(parts, value_set("deep0", {"system": CS + "any", "concept": [{"code": "a"}]}))
     for n in range(1, 8):
         await put(parts, value_set(f"deep{n}", {"valueSet": [f"{VS}deep{n - 1}"]}))
@@ -104,10 +116,10 @@ async def test_the_longest_unused_goes_first() -> None:
 
     cache = Cache(capacity=6)
     one, two, three = (Stored("CodeSystem", str(n), 1, 1, text=text) for n, text in enumerate(["aaa", "bbb", "ccc"]))
-    assert [cache.parsed(stored, parse) for stored in (one, two, one, three, one, two)] == [
+    assert [await cache.parsed(stored, parse) for stored in (one, two, one, three, one, two)] == [
         *("AAA", "BBB", "AAA", "CCC", "AAA", "BBB")
     ]
     assert read == ["aaa", "bbb", "ccc", "bbb"]
     newer = Stored("CodeSystem", "1", 2, 2, text="new")
-    assert cache.parsed(newer, parse) == "NEW"
-    assert cache.parsed(Stored("CodeSystem", "9", 1, 1, text="longer than all"), parse) == "LONGER THAN ALL"
+    assert await cache.parsed(newer, parse) == "NEW"
+    assert await cache.parsed(Stored("CodeSystem", "9", 1, 1, text="longer than all"), parse) == "LONGER THAN ALL"

@@ -1,0 +1,169 @@
+"""Resources judged at a level: structure, R4's invariants, profiles; what is asked on the way is answered here.
+
+https://hl7.org/fhir/R4/validation.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from enum import IntEnum
+from typing import Any
+
+from fhir_server.fhirpath import Node, child, root
+from fhir_server.outcomes import Issue, TooCostly
+from fhir_server.validation.answers import Answers
+from fhir_server.validation.explain import explain
+from fhir_server.validation.fast import is_surely_valid
+from fhir_server.validation.invariants import check_invariants
+from fhir_server.validation.knowledge import Knowledge, ProfileOf
+from fhir_server.validation.profiles.check import check_profile
+from fhir_server.validation.profiles.extensions import check_extensions
+from fhir_server.validation.profiles.vital_signs import vital_signs
+from fhir_server.validation.run import Run
+
+Json = dict[str, Any]
+Read = Callable[[str, str], Awaitable[Json | None]]
+
+MAX_ROUNDS = 40  # of asking: a profile names others, which name others
+_ONCE = ("required", "code-invalid")  # told once for one place, however many definitions say it
+
+
+class Level(IntEnum):
+    """How far a check goes; each includes the ones before it."""
+
+    STRUCTURE = 1
+    INVARIANTS = 2
+    PROFILES = 3
+
+    @classmethod
+    def of(cls, name: str) -> Level:
+        return cls[name.upper()]
+
+
+class Validator:
+    """Judges resources for one server: its level, the profiles it enforces, and what it knows of others."""
+
+    def __init__(
+        self, answers: Answers, level: Level, enforced: Mapping[str, Sequence[str]], *, strict: bool = False
+    ) -> None:
+        self.level = level
+        self.strict = strict  # unknown extensions and wrong displays are errors
+        self._answers = answers
+        self._enforced = enforced
+
+    async def check(
+        self,
+        resource: Any,
+        read: Read,
+        *,
+        expect_type: str | None = None,
+        level: Level | None = None,
+        profiles: Sequence[str] = (),
+        thorough: bool = False,
+    ) -> list[Issue]:
+        """Every issue at this level (the server's own, unless given); [] when there is none.
+
+        `profiles` are canonical URLs that the resource must conform to besides those that it claims. `read` gives
+        another resource by type and id as the caller may see it. With `thorough` also what deserves a warning is
+        told, and what could not be checked; otherwise only errors are looked for.
+        """
+        level = self.level if level is None else level
+        issues = structure(resource, expect_type)
+        if level is Level.STRUCTURE or (issues and not thorough) or not _is_walkable(resource):
+            return issues
+        return _distinct([*issues, *await self._deeper(resource, read, level, profiles, thorough)])
+
+    async def knows(self, url: str) -> bool:
+        """Whether there is a profile at this canonical URL that can be checked."""
+        question = ProfileOf(url)
+        known = await self._answers.begin()
+        if question not in known:
+            await self._answers.find(known, [question], _nothing)
+        return known[question] is not None
+
+    async def _deeper(
+        self, resource: Json, read: Read, level: Level, profiles: Sequence[str], thorough: bool
+    ) -> list[Issue]:
+        known = await self._answers.begin()
+        wanted_profiles = [*profiles, *self._enforced.get(resource["resourceType"], ())]
+        for _ in range(MAX_ROUNDS):
+            knowledge = Knowledge(known)
+            node = root(resource)
+            run = Run(knowledge, node, check_profile, thorough=thorough, strict=self.strict)
+            check_invariants(run, node)
+            if level is Level.PROFILES:
+                _check_profiles(run, node, wanted_profiles)
+                check_extensions(run, node)
+            if not knowledge.wanted:
+                return run.issues
+            await self._answers.find(known, knowledge.wanted, read)
+        raise TooCostly("The profiles of this resource lead to ever more profiles.")
+
+
+async def _nothing(_type: str, _id: str) -> Json | None:
+    return None
+
+
+def structure(resource: Any, expect_type: str | None = None, conditional_references: bool = False) -> list[Issue]:
+    """Every way in which this decoded JSON breaks the definition of its type (see fhir_server.validation.validate)."""
+    if is_surely_valid(resource) and expect_type in (None, resource["resourceType"]):
+        return []
+    return explain(resource, expect_type, conditional_references)
+
+
+def _is_walkable(resource: Any) -> bool:
+    return isinstance(resource, dict) and isinstance(resource.get("resourceType"), str)
+
+
+def _check_profiles(run: Run, node: Node, wanted: Sequence[str]) -> None:
+    """The profiles asked for, and those that each resource in it claims."""
+    for url in wanted:
+        profile = run.profile(url)
+        if profile is None:
+            run.add("not-found", f"Profile {url[:200]} is not known to this server.", node)
+        else:
+            check_profile(run, node, profile)
+    for resource in resources(node):
+        for url in (*vital_signs(resource), *run.global_profiles(resource.type)) if run.strict else ():
+            if (profile := run.profile(url)) is not None:
+                check_profile(run, resource, profile)
+        for claim in child(resource, "meta"):
+            for place in child(claim, "profile"):
+                url = place.value
+                if not isinstance(url, str) or (resource is node and url in wanted):
+                    continue
+                profile = run.profile(url)
+                if profile is not None:
+                    check_profile(run, resource, profile)
+                elif run.thorough:
+                    text = f"Profile {url[:200]} is not known to this server and was not checked."
+                    run.add("not-found", text, place, "warning")
+
+
+def resources(node: Node) -> Iterator[Node]:
+    """This resource, and those in it: contained, entries of a Bundle, parameters."""
+    yield node
+    for inner in _inside(node):
+        yield from resources(inner)
+
+
+def _inside(node: Node) -> Iterable[Node]:
+    found = child(node, "contained")
+    if node.type == "Bundle":
+        found = [*found, *(one for entry in child(node, "entry") for one in child(entry, "resource"))]
+    if node.type == "Parameters":
+        found = [*found, *(one for part in child(node, "parameter") for one in child(part, "resource"))]
+    return found
+
+
+def _distinct(issues: Iterable[Issue]) -> list[Issue]:
+    """Without what is told already: the same words at the same place, or another's word for the same miss."""
+    seen: set[tuple[str, ...]] = set()
+    kept = []
+    for issue in issues:
+        where = "|".join(issue.expression)
+        key = (issue.code, where) if issue.code in _ONCE else (issue.code, where, issue.diagnostics)
+        if key not in seen:
+            seen.add(key)
+            kept.append(issue)
+    return kept
