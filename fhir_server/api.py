@@ -96,7 +96,13 @@ async def judge(
         return stored.resource() if stored is not None and not stored.deleted else None
 
     return await ctx.validator.check(
-        resource, other, expect_type=expect_type, level=level, profiles=profiles, thorough=thorough
+        resource,
+        other,
+        expect_type=expect_type,
+        level=level,
+        profiles=profiles,
+        thorough=thorough,
+        moment=ctx.state if ctx.unit is not None else None,
     )
 
 

@@ -68,8 +68,10 @@ async def _judged(repository: Repository, value_set: str, keys: list[Key], code_
         found = (await resolver.value_set(value_set)).definition
         within = entered(found, value_set, ())
         systems = await judge.systems(found, within) if code_only else {}
-        # A code alone stands for itself in each system of the value set.
-        spread = {key: [(url, key[1]) for url in systems] if code_only and not key[0] else [key] for key in keys}
+        # A code alone stands for itself in each system of the value set, and in those of imports that are not known.
+        spread = {
+            key: [key, *((url, key[1]) for url in systems)] if code_only and not key[0] else [key] for key in keys
+        }
         answer = await judge.definition(found, {one for some in spread.values() for one in some}, within)
     except FhirError as reason:
         return dict.fromkeys(keys, _meaning(reason))

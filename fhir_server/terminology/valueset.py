@@ -145,6 +145,8 @@ class Expander:
             and not (request.exclude_not_for_ui and member.abstract)
             and key[0] not in request.exclude_system
         }
+        if self._words:
+            members = dict(sorted(members.items(), key=lambda pair: _distance(pair[1], request.filter)))
         return replace(found, members=members, total=len(members))
 
     async def expand(self, reference: str, within: tuple[str, ...]) -> Expansion:
@@ -275,6 +277,13 @@ class Expander:
 
     def _too_many(self) -> FhirError:
         return TooCostly(f"The value set has more than {MAX_CODES} codes; ask for a part of it (count, filter).")
+
+
+def _distance(member: Member, text: str) -> int:
+    """How far a code is from what was typed: 0 it is that, 1 it begins so, 2 it has the words."""
+    typed = text.strip().casefold()
+    names = (member.code.casefold(), member.display.casefold())
+    return 0 if typed in names else 1 if any(name.startswith(typed) for name in names) else 2
 
 
 def _only(value_set: ValueSetResource) -> Include | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import ChainMap
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -39,8 +39,9 @@ log = structlog.get_logger(__name__)
 
 Json = dict[str, Any]
 Read = Callable[[str, str], Awaitable[Json | None]]
-Known = MutableMapping[Question, Any]
+Known = ChainMap[Question, Any]  # what is for this check alone, and what is kept for the generation
 
+_GENERATION = "definitions"
 MAX_KEPT = 100_000  # answers
 MAX_GUIDES = 200
 MAX_DEFINITIONS = 200  # that one snapshot needs
@@ -56,16 +57,22 @@ class Answers:
         self._generation = -1
         self._kept: dict[Question, Any] = {}
 
-    async def begin(self) -> Known:
-        """The answers that hold now; what the caller alone may see is kept for this one check."""
-        generation = await self._repository.definitions_generation()
+    async def begin(self, moment: dict[str, Any] | None = None) -> Known:
+        """The answers that hold now; what the caller alone may see is kept for this one check.
+
+        Checks that share a `moment`, as those of one transaction do, see the same generation of definitions.
+        """
+        moment = {} if moment is None else moment
+        if _GENERATION not in moment:
+            moment[_GENERATION] = await self._repository.definitions_generation()
+        generation = moment[_GENERATION]
         if generation != self._generation or len(self._kept) > MAX_KEPT:
             self._generation, self._kept = generation, {}
         return ChainMap({}, self._kept)
 
     async def find(self, known: Known, wanted: Iterable[Question], read: Read) -> None:
         """Answer these questions."""
-        kept = self._kept
+        kept = known.maps[1]  # of the generation in which the check began, though there may be a newer one by now
         for question in wanted:
             match question:
                 case ProfileOf():

@@ -60,18 +60,19 @@ class Validator:
         level: Level | None = None,
         profiles: Sequence[str] = (),
         thorough: bool = False,
+        moment: dict[str, Any] | None = None,
     ) -> list[Issue]:
         """Every issue at this level (the server's own, unless given); [] when there is none.
 
         `profiles` are canonical URLs that the resource must conform to besides those that it claims. `read` gives
         another resource by type and id as the caller may see it. With `thorough` also what deserves a warning is
-        told, and what could not be checked; otherwise only errors are looked for.
+        told, and what could not be checked; otherwise only errors are looked for. `moment`: see Answers.begin.
         """
         level = self.level if level is None else level
         issues = structure(resource, expect_type)
         if level is Level.STRUCTURE or (issues and not thorough) or not _is_walkable(resource):
             return issues
-        return _distinct([*issues, *await self._deeper(resource, read, level, profiles, thorough)])
+        return _distinct([*issues, *await self._deeper(resource, read, level, profiles, thorough, moment)])
 
     async def knows(self, url: str) -> bool:
         """Whether there is a profile at this canonical URL that can be checked."""
@@ -82,12 +83,19 @@ class Validator:
         return known[question] is not None
 
     async def _deeper(
-        self, resource: Json, read: Read, level: Level, profiles: Sequence[str], thorough: bool
+        self,
+        resource: Json,
+        read: Read,
+        level: Level,
+        profiles: Sequence[str],
+        thorough: bool,
+        moment: dict[str, Any] | None,
     ) -> list[Issue]:
-        known = await self._answers.begin()
+        # Invariants seldom ask, and the read of the generation would cost as much as they do.
+        known = await self._answers.begin(moment) if level is Level.PROFILES else None
         wanted_profiles = [*profiles, *self._enforced.get(resource["resourceType"], ())]
         for _ in range(MAX_ROUNDS):
-            knowledge = Knowledge(known)
+            knowledge = Knowledge({} if known is None else known)
             node = root(resource)
             run = Run(knowledge, node, check_profile, thorough=thorough, strict=self.strict)
             check_invariants(run, node)
@@ -96,7 +104,10 @@ class Validator:
                 check_extensions(run, node)
             if not knowledge.wanted:
                 return run.issues
-            await self._answers.find(known, knowledge.wanted, read)
+            if known is None:
+                known = await self._answers.begin(moment)
+            else:
+                await self._answers.find(known, knowledge.wanted, read)
         raise TooCostly("The profiles of this resource lead to ever more profiles.")
 
 
@@ -152,8 +163,14 @@ def _inside(node: Node) -> Iterable[Node]:
     if node.type == "Bundle":
         found = [*found, *(one for entry in child(node, "entry") for one in child(entry, "resource"))]
     if node.type == "Parameters":
-        found = [*found, *(one for part in child(node, "parameter") for one in child(part, "resource"))]
+        found = [*found, *(one for part in _parts(node, "parameter") for one in child(part, "resource"))]
     return found
+
+
+def _parts(node: Node, name: str) -> Iterator[Node]:
+    for part in child(node, name):
+        yield part
+        yield from _parts(part, "part")
 
 
 def _distinct(issues: Iterable[Issue]) -> list[Issue]:

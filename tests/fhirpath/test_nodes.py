@@ -27,7 +27,7 @@ BASE = "Bundle.entry[0].resource"
 PLACES = {
     "entry.resource.name": (f"{BASE}.name[0]", "HumanName", ("entry", 0, "resource", "name", 0)),
     "entry.resource.multipleBirth": (
-        f"{BASE}.multipleBirth",
+        f"{BASE}.multipleBirth.ofType(integer)",
         "integer",
         ("entry", 0, "resource", "multipleBirthInteger"),
     ),
@@ -85,7 +85,7 @@ def test_children() -> None:
         f"{BASE}.contained[0]",
         f"{BASE}.active",
         f"{BASE}.name[0]",
-        f"{BASE}.multipleBirth",
+        f"{BASE}.multipleBirth.ofType(integer)",
     ]
     (name,) = child(patient, "name")
     assert [(n.value, n.companion is None) for n in child(name, "given")] == [("A", True), (None, False)]

@@ -138,3 +138,13 @@ def test_validate_runs_every_level_whatever_the_servers_own(lenient: str) -> Non
         bare = {"resourceType": "Patient", "id": "p"}
         answer = client.post("/Patient/$validate", params={"profile": PROFILE, "mode": "profile"}, json=bare)
         assert ("error", "required", "Patient.name") in issues(answer.json())
+
+
+def test_the_resources_in_parameters_are_checked_however_deep(lenient: str) -> None:
+    with httpx.Client(base_url=lenient, timeout=30) as client:
+        put(client, profile(PROFILE, "Patient", element("Patient.name", min=1)))
+        inner = {"name": "a", "part": [{"name": "b", "part": [{"name": "c", "resource": patient()}]}]}
+        resource = {"resourceType": "Parameters", "parameter": [inner]}
+        given = {"resourceType": "Parameters", "parameter": [{"name": "resource", "resource": resource}]}
+        found = issues(client.post("/$validate", json=given).json())
+        assert ("error", "required", "Parameters.parameter[0].part[0].part[0].resource.name") in found

@@ -72,8 +72,11 @@ def test_synthea_is_valid_in_the_quick_pass() -> None:
 async def _refused(judge: Judge, resources: Iterable[Json]) -> dict[str, list[tuple[str, str]]]:
     """What the validator says of those that it refuses at the level of profiles; they may refer to one another."""
     listed = {_key(one): one for one in resources}
-    judge.others = listed
-    found = {key: _told(await judge.issues(one)) for key, one in listed.items()}
+    before, judge.others = judge.others, listed
+    try:
+        found = {key: _told(await judge.issues(one)) for key, one in listed.items()}
+    finally:
+        judge.others = before
     return {key: told for key, told in found.items() if told}
 
 

@@ -12,6 +12,7 @@ from tests.validation.corpus import Json, sample
 from tests.validation.judge import Judge, us_core_examples
 from tests.validation.mutation_table import bases, mutate, table
 
+
 def of_level(level: str) -> list[Json]:
     return [case for case in table("mutations")["mutations"] if case.get("level", "structure") == level]
 

@@ -49,7 +49,7 @@ def _check(run: Run, node: Node, value_set: str, severity: str, name: str, *, te
 def _untold(answer: Membership, name: str) -> tuple[str, str]:
     match answer:
         case Membership.UNKNOWN_VALUE_SET:
-            return "not-found", f"The code was not checked: {name} is not known here."
+            return "not-found", f"The code was not checked: {name}, or one that it takes in, is not known here."
         case Membership.TOO_COSTLY:
             return "too-costly", f"The code was not checked: {name} is too large to work out."
     return "not-supported", f"The code was not checked: {name} is of codes that are not known here."

@@ -13,7 +13,7 @@ from fhir_server.fhirpath import Environment, FhirPathError, Node, child, compil
 from fhir_server.validation.invariants import check_constraint, is_published
 from fhir_server.validation.profiles.bindings import check_binding
 from fhir_server.validation.profiles.profile import Element, Profile, TypeRef
-from fhir_server.validation.profiles.slices import belongs, is_a, slicing_of, target_type
+from fhir_server.validation.profiles.slices import belongs, has_type, is_a, slicing_of, target_type
 from fhir_server.validation.profiles.values import contains, equals
 from fhir_server.validation.run import MAX_DEPTH, Run
 
@@ -111,7 +111,7 @@ def _count(run: Run, parent: Node, items: list[Node], element: Element) -> None:
 def _check_type(run: Run, node: Node, element: Element) -> None:
     if not element.types or element.types[0].code.startswith(_SYSTEM_TYPE):
         return
-    fitting = [ref for ref in element.types if ref.code in _ANY_RESOURCE or is_a(node.type, ref.code)]
+    fitting = [ref for ref in element.types if ref.code in _ANY_RESOURCE or has_type(node.type, ref.code)]
     if not fitting:
         if not _is_nested(node, element):
             allowed = ", ".join(sorted(element.type_codes()))

@@ -18,6 +18,7 @@ from fhir_server.validation.run import Run
 
 Test = Callable[[Node, Run], bool]
 
+_ABSTRACT = ("Element", "BackboneElement", "Resource", "DomainResource")
 _STEP = re.compile(r"(?:[^.('\"]|\((?:[^()'\"]|'[^']*'|\"[^\"]*\")*\))+")
 _CALL = re.compile(r"(\w+)\((?:'([^']*)'|([\w.]*))\)")
 
@@ -69,7 +70,7 @@ def _fits_type(item: Node, one: Element, path: str, run: Run) -> bool | None:
         codes = {_type_name(url, run) for ref in _refs(one, path, run) for url in ref.targets} - {""}
         names = {target_type(node, run) for node in at(item, _owner(path), run)} - {""}
         return any(is_a(name, code) for name in names for code in codes)
-    return any(is_a(node.type, code) for node in at(item, path, run) for code in codes) if codes else None
+    return any(has_type(node.type, code) for node in at(item, path, run) for code in codes) if codes else None
 
 
 def _fits_profile(item: Node, one: Element, path: str, run: Run) -> bool | None:
@@ -231,6 +232,11 @@ def is_a(name: str, code: str) -> bool:
         except KeyError:
             return False
     return False
+
+
+def has_type(name: str, code: str) -> bool:
+    """Whether a value of this type is one of the type that an element names: a code is no string there."""
+    return name == code or (code in _ABSTRACT and is_a(name, code))
 
 
 def target_type(reference: Node, run: Run) -> str:
