@@ -46,10 +46,13 @@ class Expression:
     def evaluate(self, context: Node | list[Node], environment: Environment | None = None) -> list[Node]:
         """All that it selects; raises FhirPathError."""
         start = context if isinstance(context, list) else [context]
+        state = State(environment or Environment(), start)
         try:
-            return self._code.items(State(environment or Environment(), start), start)
+            return self._code.items(state, start)
         except (ArithmeticError, RecursionError):
             raise _failed() from None
+        finally:
+            state.end()
 
     def holds(self, node: Node, environment: Environment | None = None) -> bool:
         """Whether it is true of a node, as an invariant: nothing is false, and what is no boolean is true.
@@ -57,10 +60,13 @@ class Expression:
         Raises FhirPathError.
         """
         start = [node]
+        state = State(environment or Environment(), start)
         try:
-            return bool(self._code.truth(State(environment or Environment(), start), start))
+            return bool(self._code.truth(state, start))
         except (ArithmeticError, RecursionError):
             raise _failed() from None
+        finally:
+            state.end()
 
 
 def _failed() -> FhirPathError:

@@ -46,6 +46,9 @@ class Services:
         """Whether a code or Coding means all that another one means."""
         raise _unavailable("subsumes")
 
+    def spent(self, steps: int) -> None:
+        """An evaluation is over, which took so many steps: where many together must not cost too much, raise here."""
+
 
 def _unavailable(name: str) -> FhirPathError:
     return FhirPathError(f"{name}() is not available here.")
@@ -92,6 +95,10 @@ class State:
         self.left -= steps
         if self.left < 0:
             raise FhirPathError("Evaluating the expression takes too long.")
+
+    def end(self) -> None:
+        """Tell the services what it took."""
+        self.environment.services.spent(self.environment.limit - self.left)
 
     def made(self, value: Any) -> Any:
         """The value of an operation; a string costs by its length, so that what an evaluation holds is bounded too."""

@@ -17,6 +17,7 @@ from fhir_server.fhirpath.nodes import Node
 from fhir_server.fhirpath.quantities import Quantity
 
 SYSTEM_TYPES = frozenset(("Boolean", "String", "Integer", "Decimal", "Date", "DateTime", "Time", "Quantity"))
+_READ_AS_FHIR = {name: name[0].lower() + name[1:] for name in SYSTEM_TYPES - {"Quantity"}}  # DateTime: dateTime
 _OF_PYTHON = {bool: "System.Boolean", str: "System.String", int: "System.Integer", Decimal: "System.Decimal"}
 _READ = {"date": dates.date, "dateTime": dates.date_time, "instant": dates.date_time, "time": dates.time}
 QUANTITIES = frozenset(("Quantity", "Age", "Count", "Distance", "Duration", "SimpleQuantity"))
@@ -57,8 +58,13 @@ def is_a(type_: str, specifier: str) -> bool:
 
 @lru_cache(8192)
 def is_chosen(type_: str, specifier: str) -> bool:
-    """Whether `as` and `ofType` choose it: a primitive has to be of just that type, as in the published invariants."""
-    return type_ in specified(specifier) if is_primitive(type_) else is_a(type_, specifier)
+    """Whether `as` and `ofType` choose it: a primitive has to be of just that type, as in the published invariants.
+
+    `as String` chooses a string as well, which would be converted anyway.
+    """
+    if not is_primitive(type_):
+        return is_a(type_, specifier)
+    return type_ in specified(specifier) or type_ == _READ_AS_FHIR.get(specifier)
 
 
 def system_node(value: Any) -> Node:

@@ -49,13 +49,21 @@ async def validate(ctx: Context, request: FhirRequest) -> FhirResponse:
         resource = stored.resource()
     for url in profiles:
         if not await ctx.validator.knows(url):
-            raise Invalid(f"Profile {url[:200]} is not known to this server.", code="not-found")
+            raise Invalid(f"Profile {url[:200]} is not known here, or has no snapshot.", code="not-found")
     issues = await api.judge(
         ctx, resource, expect_type=request.type, level=Level.PROFILES, profiles=profiles, thorough=True
     )
     if not any(issue.severity in ("error", "fatal") for issue in issues):
         issues = [*issues, *_acceptable(ctx, request, resource, mode, stored)]  # a valid one has a type
+        issues += await _usable(ctx, resource)
     return _answer(issues)
+
+
+async def _usable(ctx: Context, resource: Json) -> list[Issue]:
+    """What keeps a StructureDefinition from being checked with: a warning, as what it is based on may come later."""
+    trouble = await ctx.validator.trouble(resource) if resource["resourceType"] == "StructureDefinition" else ""
+    text = f"Resources cannot be checked with this: {trouble[:500]}"
+    return [Issue("business-rule", text, ("StructureDefinition",), "warning")] if trouble else []
 
 
 def _several(one: OperationParameter) -> OperationParameter:

@@ -20,6 +20,9 @@ LONG = 100_000  # characters; parsing more is done beside the event loop
 MAX_ANSWERS = 50_000  # memberships
 MAX_COUNTS = 5000  # of conditions
 MAX_MEMBERS = 100_000  # codes of expansions
+MAX_HEADS = 20_000  # canonical URLs that were looked up, those without a resource among them
+MAX_CALLERS = 200  # whose systems by value set are remembered
+_LONG_KEY = 200  # characters; a key is what callers write, and counts the more the longer it is
 
 
 class Cache:
@@ -68,9 +71,9 @@ class Era:
 
     def __init__(self, generation: int) -> None:
         self.generation = generation
-        self.heads: dict[Hashable, Any] = {}
+        self.heads: Kept[Any] = Kept(MAX_HEADS)
         self.loads: dict[str, Load] | None = None
-        self.implied: dict[Hashable, dict[str, str]] = {}
+        self.implied: Kept[dict[str, str]] = Kept(MAX_CALLERS)
         self.answers: Kept[Any] = Kept(MAX_ANSWERS)
         self.counts: Kept[int] = Kept(MAX_COUNTS)
         self.expansions: Kept[Any] = Kept(MAX_MEMBERS)
@@ -91,6 +94,7 @@ class Kept(Generic[Value]):
         return found[0]
 
     def put(self, key: Hashable, value: Value, size: int = 1) -> None:
+        size += len(repr(key)) // _LONG_KEY
         if key in self._values or size > self._limit:
             return
         self._values[key] = value, size

@@ -5,6 +5,7 @@ https://hl7.org/fhir/R4/conceptmap-operation-closure.html · https://hl7.org/fhi
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,12 +16,15 @@ from fhir_server.outcomes import Conflict, Invalid, TooCostly
 from fhir_server.storage.closures import Closures, Pair, Table
 from fhir_server.storage.repository import Repository
 from fhir_server.terminology.coding import Coding
+from fhir_server.terminology.effort import Effort
 from fhir_server.terminology.resolve import Resolver
 from fhir_server.terminology.system import find
 
 Json = dict[str, Any]
 
 MAX_CONCEPTS = 10_000  # of one table
+MAX_NEW = 8_000_000  # characters of the pairs that one call adds: they are one document
+TOGETHER = 20  # concepts whose ancestors are in memory at a time
 ATTEMPTS = 5
 
 
@@ -36,7 +40,7 @@ async def closure(
 
     With `version` everything that was new after it. Raises Invalid (400): `not-found` for a table never begun,
     `code-invalid` for an unknown code, `value` for a version that there never was; NotSupported (400) for a code
-    system whose codes are not here; TooCostly beyond MAX_CONCEPTS.
+    system whose codes are not here; TooCostly beyond MAX_CONCEPTS, and for more relations than one call may find.
     """
     tables = Closures(repository.database, principal)
     if not concepts and version is None:
@@ -84,14 +88,23 @@ async def _new(resolver: Resolver, table: Table, concepts: Sequence[Coding]) -> 
 async def _pairs(resolver: Resolver, table: Table, new: Sequence[tuple[str, str]]) -> list[Pair]:
     """Who of the new codes is below or above whom."""
     pairs: list[Pair] = []
+    effort, size = Effort(), 0
     for url in dict.fromkeys(system for system, _ in new):
         system = await resolver.code_system(url)
         fresh = {code for one, code in new if one == url}
-        known = fresh | {code for one, code in table.codes if one == url}
-        above = await system.above(sorted(known))
-        for code in sorted(above):
-            over = (above[code] & known) - {code}
-            pairs += [(url, code, one) for one in sorted(over) if code in fresh or one in fresh]
+        known = sorted(fresh | {code for one, code in table.codes if one == url})
+        among = frozenset(known)
+        for start in range(0, len(known), TOGETHER):
+            await asyncio.sleep(0)
+            above = await system.above(known[start : start + TOGETHER])
+            for code in sorted(above):
+                effort.spend(len(above[code]))
+                over = sorted((above[code] & among) - {code})
+                found = [(url, code, one) for one in over if code in fresh or one in fresh]
+                size += sum(len(url) + len(code) + len(one) + 40 for _, _, one in found)
+                if size > MAX_NEW:
+                    raise TooCostly("So many concepts at once are related too often: add fewer with each call.")
+                pairs += found
     return pairs
 
 

@@ -5,6 +5,7 @@ https://hl7.org/fhir/R4/valueset.html#compositions
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
@@ -21,6 +22,8 @@ from fhir_server.terminology.versions import Versions
 Key = tuple[str, str]  # system, code
 
 MAX_DEPTH = 30  # of value sets that import value sets
+VISIT = 100  # effort of looking into one value set that is imported
+TOGETHER = 1000  # includes between which others get their turn
 
 
 @dataclass(slots=True)
@@ -42,14 +45,20 @@ class Judge:
 
     def __init__(self, resolver: Resolver, versions: Versions, effort: Effort) -> None:
         self._resolver, self._versions, self._effort = resolver, versions, effort
+        self._answered: dict[tuple[str, frozenset[Key]], Answer] = {}
 
     async def value_set(self, reference: str, keys: Collection[Key], within: tuple[str, ...] = ()) -> Answer:
         """Which of the codes are in the value set of this reference; `within` names those that led here.
 
         Raises Invalid (400): `not-found` for a value set that is not here, `processing` for one that imports itself.
         """
-        found = (await self._resolver.value_set(reference)).definition
-        return await self.definition(found, keys, entered(found, reference, within))
+        asked = reference, frozenset(keys)
+        if asked not in self._answered:  # the same one may be imported by many, who import one another
+            self._effort.spend(VISIT)
+            await asyncio.sleep(0)
+            found = (await self._resolver.value_set(reference)).definition
+            self._answered[asked] = await self.definition(found, keys, entered(found, reference, within))
+        return self._answered[asked]
 
     async def definition(self, value_set: ValueSetResource, keys: Collection[Key], within: tuple[str, ...]) -> Answer:
         """The same of a definition that the caller has."""
@@ -66,7 +75,9 @@ class Judge:
 
     async def _compose(self, compose: Compose, keys: Collection[Key], within: tuple[str, ...]) -> Answer:
         answer = Answer()
-        for include in compose.include:
+        for number, include in enumerate(compose.include, 1):
+            if number % TOGETHER == 0:
+                await asyncio.sleep(0)
             left = [key for key in keys if key not in answer.yes]
             if not left:
                 break
@@ -90,6 +101,8 @@ class Judge:
         R4 has two sentences about several value sets in one include; "the codes must be in all the value sets" is the
         one that R5 kept.
         """
+        keys = list(keys)
+        self._effort.spend(1 + len(keys) // 4)
         possible = {key for key in keys if not include.system or key[0] == include.system}
         imported = [reference for reference in include.value_set if reference]
         if not possible or not (include.system or imported):
@@ -164,19 +177,29 @@ class Judge:
     async def systems(self, value_set: ValueSetResource, within: tuple[str, ...]) -> dict[str, None]:
         """The code systems that the value set takes codes of, imports followed, in order."""
         found: dict[str, None] = {}
+        await self._add_systems(value_set, within, found, set())
+        return found
+
+    async def _add_systems(
+        self, value_set: ValueSetResource, within: tuple[str, ...], found: dict[str, None], seen: set[str]
+    ) -> None:
         if value_set.compose is None and value_set.expansion is not None:
-            return dict.fromkeys(one.system for one in flat(value_set.expansion.contains))
+            found |= dict.fromkeys(one.system for one in flat(value_set.expansion.contains))
         for include in value_set.compose.include if value_set.compose else ():
             if include.system:
                 found[include.system] = None
                 continue
             for reference in filter(None, include.value_set):
+                if reference in seen:
+                    continue
+                seen.add(reference)
+                self._effort.spend(VISIT)
+                await asyncio.sleep(0)
                 try:
                     imported = (await self._resolver.value_set(reference)).definition
                 except Invalid:
                     continue
-                found |= await self.systems(imported, entered(imported, reference, within))
-        return found
+                await self._add_systems(imported, entered(imported, reference, within), found, seen)
 
     async def concept(self, key: Key) -> tuple[System | None, Concept | None]:
         """The code system and the concept of a code, as far as they are here."""

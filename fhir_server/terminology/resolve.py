@@ -193,13 +193,15 @@ class Resolver:
         """The stored, active supplements of a code system."""
         era = await self.era()
         key = self.principal.fingerprint(), "supplements", url
-        if key not in era.heads:
+        heads = era.heads.get(key)
+        if heads is None:
             pairs = [("supplements", escaped(url)), ("status", "active")]
             asked = compile(parse("CodeSystem", pairs, base_url=self._base_url))
-            era.heads[key] = await self.repository.find(
+            heads = await self.repository.find(
                 self.principal, asked.filter, sort=asked.sort, limit=MAX_VERSIONS, text=False
             )
-        found = [(await self._parsed(stored, _code_system)) for stored in era.heads[key]]
+            era.heads.put(key, heads)
+        found = [(await self._parsed(stored, _code_system)) for stored in heads]
         return [one for one in found if one.content == "supplement"]
 
     # ---- stored ones -------------------------------------------------------------------------------
@@ -228,20 +230,20 @@ class Resolver:
             return []
         era = await self.era()
         key = self.principal.fingerprint(), kind, url
-        if key not in era.heads:
+        heads: list[_Head] | None = era.heads.get(key)
+        if heads is None:
             asked = compile(parse(kind, [("url", escaped(url))], base_url=self._base_url))
             found = await self.repository.find(
                 self.principal, asked.filter, sort=asked.sort, limit=MAX_VERSIONS, text=False
             )
-            heads: list[_Head] = []
+            heads = []
             for stored in found:
                 one = await self._parsed(stored, read)
                 if one.url == url:
                     usable = not (isinstance(one, CodeSystem) and one.content == "supplement")
                     heads.append(_Head(stored, one.version, one.status, one.date, usable))
-            era.heads[key] = heads
-        known: list[_Head] = era.heads[key]
-        return known
+            era.heads.put(key, heads)
+        return heads
 
     async def _parsed(self, stored: Stored, read: Callable[[str], Parsed]) -> Parsed:
         """The definition of a resource that was found without its text."""
@@ -257,14 +259,16 @@ class Resolver:
         """The code system that names this as the value set of all its codes."""
         era = await self.era()
         caller = self.principal.fingerprint()
-        if caller not in era.implied:
+        implied = era.implied.get(caller)
+        if implied is None:
             asked = compile(parse("CodeSystem", [], base_url=self._base_url))
             found = await self.repository.find(
                 self.principal, asked.filter, sort=asked.sort, limit=MAX_SYSTEMS, text=False
             )
             systems = [await self._parsed(stored, _code_system) for stored in found]
-            era.implied[caller] = {one.value_set: one.url for one in systems if one.value_set and one.url}
-        return era.implied[caller].get(url) or published_system_of(url)
+            implied = {one.value_set: one.url for one in systems if one.value_set and one.url}
+            era.implied.put(caller, implied)
+        return implied.get(url) or published_system_of(url)
 
 
 def _unknown(kind: str, reference: str) -> FhirError:

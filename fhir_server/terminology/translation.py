@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from fhir_server import definitions, json
@@ -11,6 +12,7 @@ from fhir_server.access import Principal
 from fhir_server.outcomes import TooCostly
 from fhir_server.storage.repository import Repository
 from fhir_server.terminology.coding import Coding
+from fhir_server.terminology.effort import Effort
 from fhir_server.terminology.resolve import Resolver, canonical, escaped, published_concept_map, read_concept_map
 from fhir_server.terminology.resources import ConceptMapResource, Dependency, MapGroup, MapTarget
 
@@ -80,14 +82,16 @@ async def translate(
     """What the codes are by stored concept maps, then by those published with R4.
 
     Raises Invalid (400, not-found), naming it, for a concept map that is not here, TooCostly for maps that lead in
-    circles.
+    circles or are too much to look through.
     """
     resolver = Resolver(repository, principal, base_url)
     maps = await _maps(resolver, request)
     found: dict[tuple[str, str, str], Match] = {}
+    effort = Effort()
     for one in maps:
         for coding in request.codings:
-            for match in await _by_map(resolver, one, coding, request, 0):
+            await asyncio.sleep(0)
+            for match in await _by_map(_Search(resolver, coding, request, effort), one, 0):
                 found.setdefault((match.equivalence, match.concept.system, match.concept.code), match)
     matches = tuple(found.values())
     if any(one.equivalence not in _NONE for one in matches):
@@ -123,16 +127,28 @@ def _fits(one: ConceptMapResource, request: TranslateRequest) -> bool:
     return one.status != "retired"
 
 
-async def _by_map(
-    resolver: Resolver, one: ConceptMapResource, coding: Coding, request: TranslateRequest, depth: int
-) -> list[Match]:
+@dataclass(slots=True)
+class _Search:
+    """One code on its way through a map and those that it leads on to, each looked through once."""
+
+    resolver: Resolver
+    coding: Coding
+    request: TranslateRequest
+    effort: Effort
+    done: set[str] = field(default_factory=set)
+
+
+async def _by_map(search: _Search, one: ConceptMapResource, depth: int) -> list[Match]:
     if depth > MAX_DEPTH:
         raise TooCostly("The concept maps lead on to one another too often.")
+    coding, request = search.coding, search.request
     matches: list[Match] = []
     name = canonical(one.url, one.version)
     for group in one.group:
+        search.effort.spend(1)
         if not _is_of(group, coding, request):
             continue
+        search.effort.spend(len(group.element))
         if request.reverse:
             matches += _reversed(group, coding, name)
             continue
@@ -142,7 +158,7 @@ async def _by_map(
                 _match(group, target, name) for target in element.target if _depends(target.depends_on, request)
             ]
         if not elements and group.unmapped is not None:
-            matches += await _unmapped(resolver, group, coding, request, name, depth)
+            matches += await _unmapped(search, group, name, depth)
     return matches
 
 
@@ -188,18 +204,18 @@ def _depends(dependencies: Sequence[Dependency], request: TranslateRequest) -> b
     return True
 
 
-async def _unmapped(
-    resolver: Resolver, group: MapGroup, coding: Coding, request: TranslateRequest, name: str, depth: int
-) -> list[Match]:
+async def _unmapped(search: _Search, group: MapGroup, name: str, depth: int) -> list[Match]:
     """https://hl7.org/fhir/R4/conceptmap-definitions.html#ConceptMap.group.unmapped"""
-    unmapped = group.unmapped
+    unmapped, coding = group.unmapped, search.coding
     assert unmapped is not None
     match unmapped.mode:
         case "provided":
             return [Match("equal", Coding(group.target or coding.system, coding.code, "", coding.display), name)]
         case "fixed":
             return [Match("inexact", Coding(group.target, unmapped.code, "", unmapped.display), name)]
-        case "other-map":
-            other = await resolver.concept_map(unmapped.url)
-            return await _by_map(resolver, other, coding, request, depth + 1)
+        case "other-map" if unmapped.url not in search.done:
+            other = await search.resolver.concept_map(unmapped.url)
+            found = await _by_map(search, other, depth + 1)
+            search.done.add(unmapped.url)
+            return found
     return []

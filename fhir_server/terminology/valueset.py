@@ -13,7 +13,7 @@ from fhir_server.outcomes import FhirError, NotSupported, TooCostly
 from fhir_server.storage.concepts import words
 from fhir_server.storage.repository import Repository
 from fhir_server.terminology.codesystem import Concept
-from fhir_server.terminology.effort import MAX_CODES, Effort
+from fhir_server.terminology.effort import LOOK_UP, MAX_CODES, Effort
 from fhir_server.terminology.expansion import ExpandRequest, Expansion, Member, Members
 from fhir_server.terminology.judge import Judge, answers, complete, entered
 from fhir_server.terminology.listed import begin
@@ -112,6 +112,7 @@ class Expander:
         self._judge = Judge(resolver, self._versions, self._effort)
         self._words = tuple(words(request.filter)[:MAX_WORDS])
         self._done: dict[str, Expansion] = {}
+        self._looked_up: set[str] = set()  # code systems
 
     async def page(self, value_set: ValueSetResource) -> Expansion | None:
         """Just the page, where it is one stretch of one code system in the database; None for anything else."""
@@ -216,6 +217,7 @@ class Expander:
     async def _of_system(self, include: Include, compose: Compose) -> Expansion:
         if include.concept:
             return await self._listed(include, include.concept, compose.locked_date)
+        self._effort.spend(self._first(include.system))
         system = await self._versions.listed(include.system, include.version, compose.locked_date)
         await asyncio.sleep(0)  # other requests go on between one long computation and the next
         if include.filter and include.filter[0].op == "answers-of":
@@ -243,7 +245,7 @@ class Expander:
     async def _listed(self, include: Include, listed: Iterable[ConceptReference], as_of: str) -> Expansion:
         """Codes given one by one need no code system; what it says of them is taken where it is known."""
         listed = list(listed)
-        self._effort.spend(len(listed))
+        self._effort.spend(len(listed) + self._first(include.system))
         system = await self._versions.known(include.system, include.version, as_of)
         concepts = await system.many([one.code for one in listed]) if system is not None else {}
         members: Members = {}
@@ -259,6 +261,12 @@ class Expander:
                 members.setdefault((include.system, one.code), member)
         used = {canonical(system.url, system.version): None} if system is not None and concepts else {}
         return self._bounded(Expansion(members, used=used))
+
+    def _first(self, system: str) -> int:
+        """The effort of looking up a code system, which is made once."""
+        known = system in self._looked_up
+        self._looked_up.add(system)
+        return 0 if known else LOOK_UP
 
     def _named(self, member: Member) -> bool:
         """Whether it has the words that are searched for."""

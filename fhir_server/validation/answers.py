@@ -43,6 +43,7 @@ Known = ChainMap[Question, Any]  # what is for this check alone, and what is kep
 
 _GENERATION = "definitions"
 MAX_KEPT = 100_000  # answers
+MAX_QUESTION = 1000  # characters of a question whose answer is kept: callers write URLs, codes and displays
 MAX_GUIDES = 200
 MAX_DEFINITIONS = 200  # that one snapshot needs
 _LITERAL = re.compile(r"(?:.*/)?([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})(?:/_history/[A-Za-z0-9\-.]{1,64})?")
@@ -72,8 +73,9 @@ class Answers:
 
     async def find(self, known: Known, wanted: Iterable[Question], read: Read) -> None:
         """Answer these questions."""
-        kept = known.maps[1]  # of the generation in which the check began, though there may be a newer one by now
         for question in wanted:
+            # What is kept is of the generation in which the check began, though there may be a newer one by now.
+            kept = known.maps[1 if len(repr(question)) <= MAX_QUESTION else 0]
             match question:
                 case ProfileOf():
                     kept[question] = await self._profile(question.url)
@@ -99,6 +101,14 @@ class Answers:
         except (ProfileError, SnapshotError) as error:
             log.warning("a profile cannot be used", url=url[:200], reason=str(error)[:300])
             return None
+
+    async def trouble(self, structure: Json) -> str:
+        """Why no profile can be made of this StructureDefinition, "" when one can."""
+        try:
+            read_profile(await self._with_snapshot(structure))
+        except (ProfileError, SnapshotError) as error:
+            return str(error)
+        return ""
 
     async def _with_snapshot(self, structure: Json) -> Json:
         """The structure, with a snapshot made from its bases where it has none."""

@@ -10,6 +10,7 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 from fhir_server import definitions
 from fhir_server.fhirpath import Node, child
@@ -19,8 +20,10 @@ from fhir_server.validation.run import Run
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:")
 _RESTFUL = re.compile(r"(https?://.+)/([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})")
 _LINK = re.compile(r'href="#([^"]*)"')
+_SHOWN = re.compile(r'\b(?:href|src)="#([^"]*)"')
 _ANCHOR = re.compile(r'\b(?:id|name)="([^"]*)"')
 _SINGLE_LINKS = frozenset({"self", "first", "last", "next", "previous", "prev"})
+_REQUESTS = frozenset({"transaction", "batch", "transaction-response", "batch-response"})  # no fullUrl, or no id yet
 # What a document or message must bring along: https://hl7.org/fhir/R4/documents.html#content
 _BROUGHT = {
     "Composition": ("subject", "encounter", "author", "attester.party", "custodian", "event.detail", "section.entry"),
@@ -44,18 +47,21 @@ def check_bundle(run: Run, bundle: Node) -> None:
         if relation in _SINGLE_LINKS and relations[relation] > 1:
             run.add("invalid", "A Bundle has each of these links once.", link)
     entries = child(bundle, "entry")
-    is_search = _text(bundle, "type") == "searchset"
+    type_ = _text(bundle, "type")
     for entry in entries:
-        _check_full_url(run, entry)
-        if is_search:
+        _check_full_url(run, entry, is_request=type_ in _REQUESTS)
+        if type_ == "searchset":
             _check_found(run, entry)
-    if _text(bundle, "type") in ("document", "message"):
+    if type_ in ("document", "message"):
         _check_brought(run, entries)
 
 
-def _check_full_url(run: Run, entry: Node) -> None:
+def _check_full_url(run: Run, entry: Node, *, is_request: bool) -> None:
+    """https://hl7.org/fhir/R4/bundle-definitions.html#Bundle.entry.fullUrl"""
     full_url = _text(entry, "fullUrl")
     if not full_url:
+        if run.strict and not is_request and "resource" in entry.value:
+            run.add("required", "An entry says by its fullUrl which resource it has.", entry)
         return
     place = child(entry, "fullUrl")[0]
     if not _ABSOLUTE.match(full_url):
@@ -64,8 +70,14 @@ def _check_full_url(run: Run, entry: Node) -> None:
     restful = _RESTFUL.fullmatch(full_url)
     for resource in child(entry, "resource"):
         id_ = _text(resource, "id")
-        if restful and id_ and restful[2] == resource.type and restful[3] != id_:
+        if not restful or restful[2] not in definitions.RESOURCE_TYPES:
+            continue
+        if restful[2] != resource.type:
+            run.add("invalid", "The fullUrl is that of a resource of another type.", place)
+        elif id_ and restful[3] != id_:
             run.add("invalid", "The fullUrl ends in another id than that of the resource.", place)
+        elif not id_ and run.strict and not is_request:
+            run.add("invalid", "The fullUrl ends in an id, and the resource has none.", place)
 
 
 def _check_found(run: Run, entry: Node) -> None:
@@ -171,6 +183,27 @@ def check_links(run: Run, narrative: Node) -> None:
     if not set(_LINK.findall(div)) <= targets | {""}:
         severity = "error" if run.strict else "warning"
         run.add("invalid", "A link within the narrative leads nowhere.", child(narrative, "div")[0], severity)
+
+
+def without_shown(resource: Node) -> Node | None:
+    """The resource without what it contains and narratives show or link to; None when that is nothing."""
+    contained = resource.value.get("contained", [])
+    shown = set(_SHOWN.findall("".join(_narratives(resource.value))))
+    rest = [one for one in contained if not (isinstance(one, dict) and one.get("id") in shown)]
+    return Node({**resource.value, "contained": rest}, resource.type) if len(rest) < len(contained) else None
+
+
+def _narratives(value: Any) -> Iterator[str]:
+    """The XHTML anywhere in this JSON."""
+    if isinstance(value, list):
+        for one in value:
+            yield from _narratives(one)
+    elif isinstance(value, dict):
+        for name, one in value.items():
+            if name == "div" and isinstance(one, str):
+                yield one
+            elif isinstance(one, dict | list):
+                yield from _narratives(one)
 
 
 def _text(node: Node, name: str) -> str:

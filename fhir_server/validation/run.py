@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from fhir_server.fhirpath import Environment, FhirPathError, Node, Services, compile
 from fhir_server.outcomes import Issue
 from fhir_server.terminology import Coding, Membership
+from fhir_server.terminology.effort import Effort
 from fhir_server.validation.knowledge import (
     KNOWN,
     DisplayOf,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 MAX_ISSUES = 1000
 MAX_DEPTH = 60  # of profiles within profiles
+MAX_EFFORT = 20_000_000  # of one check, all its passes: elements looked at, and steps of expressions; some seconds
 
 
 class Run(Services):
@@ -41,7 +43,9 @@ class Run(Services):
         *,
         thorough: bool = False,
         strict: bool = False,
+        effort: Effort | None = None,
     ) -> None:
+        self.effort = effort or Effort(MAX_EFFORT)
         self.knowledge = knowledge
         self.root = root
         self.check_profile = check_profile  # for trials: profiles and expressions ask one another
@@ -57,10 +61,12 @@ class Run(Services):
         if len(self.issues) < MAX_ISSUES:
             where = node if isinstance(node, str) else node.path
             self.issues.append(Issue(code, diagnostics, (where,), severity))
+        elif len(self.issues) == MAX_ISSUES:
+            self.issues.append(Issue("informational", f"Only {MAX_ISSUES} issues are listed.", severity="information"))
 
     def trial(self) -> Run:
         """A run beside this one, with the same knowledge."""
-        other = Run(self.knowledge, self.root, self.check_profile, strict=self.strict)
+        other = Run(self.knowledge, self.root, self.check_profile, strict=self.strict, effort=self.effort)
         other.active, other.trials, other.environment = self.active, self.trials, self.environment
         return other
 
@@ -68,6 +74,10 @@ class Run(Services):
     def failed(self) -> bool:
         """Whether there is an error among the issues."""
         return any(issue.severity in ("error", "fatal") for issue in self.issues)
+
+    def spent(self, steps: int) -> None:
+        """Count what was done against what the check may cost; raises TooCostly when that is spent."""
+        self.effort.spend(steps + 1)
 
     # ---- expressions ---------------------------------------------------------------------------------
 
@@ -129,17 +139,20 @@ class Run(Services):
         return found
 
     def profile(self, url: str) -> Profile | None:
-        """The profile at this canonical URL; None when it is not known (or not yet)."""
+        """The profile at this canonical URL, or its element (url#id); None when it is not known (or not yet)."""
+        url, _, part = url.partition("#")
         found: Profile | None = self.knowledge.ask(ProfileOf(url), None)
-        return found
+        return found.part(part) if found is not None and part else found
 
     def members(self, value_set: str, node: Node) -> list[Membership]:
         """For each code of a coded element, whether it is in the value set."""
+        self.spent(0)
         code_only = isinstance(node.value, str)
         return [self.knowledge.ask(IsMember(value_set, coding, code_only), Membership.YES) for coding in codes_of(node)]
 
     def conforms(self, node: Node, profile: Profile) -> bool:
         """Whether the node conforms to the profile, without a word about why not."""
+        self.spent(0)
         key = (id(node.value), profile.url)
         if key not in self.trials:
             asked = len(self.knowledge.wanted)

@@ -5,12 +5,14 @@ https://hl7.org/fhir/R4/validation.html
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from enum import IntEnum
 from typing import Any
 
 from fhir_server.fhirpath import Node, child, root
 from fhir_server.outcomes import Issue, TooCostly
+from fhir_server.terminology.effort import Effort
 from fhir_server.validation.answers import Answers
 from fhir_server.validation.explain import explain
 from fhir_server.validation.fast import is_surely_valid
@@ -19,13 +21,15 @@ from fhir_server.validation.knowledge import Knowledge, ProfileOf
 from fhir_server.validation.profiles.check import check_profile
 from fhir_server.validation.profiles.extensions import check_extensions
 from fhir_server.validation.profiles.vital_signs import vital_signs
-from fhir_server.validation.run import Run
+from fhir_server.validation.run import MAX_EFFORT, Run
 
 Json = dict[str, Any]
 Read = Callable[[str, str], Awaitable[Json | None]]
 
 MAX_ROUNDS = 40  # of asking: a profile names others, which name others
-_ONCE = ("required", "code-invalid")  # told once for one place, however many definitions say it
+QUICK = 100_000  # effort of a pass that is not worth a thread
+HEAVY = 2  # passes beside the event loop at a time
+_STRUCTURAL = ("required", "code-invalid")  # what structure says of a place, profiles need not say again
 
 
 class Level(IntEnum):
@@ -50,6 +54,7 @@ class Validator:
         self.strict = strict  # unknown extensions and wrong displays are errors
         self._answers = answers
         self._enforced = enforced
+        self._heavy = asyncio.Semaphore(HEAVY)
 
     async def check(
         self,
@@ -72,7 +77,7 @@ class Validator:
         issues = structure(resource, expect_type)
         if level is Level.STRUCTURE or (issues and not thorough) or not _is_walkable(resource):
             return issues
-        return _distinct([*issues, *await self._deeper(resource, read, level, profiles, thorough, moment)])
+        return _distinct(issues, await self._deeper(resource, read, level, profiles, thorough, moment))
 
     async def knows(self, url: str) -> bool:
         """Whether there is a profile at this canonical URL that can be checked."""
@@ -81,6 +86,10 @@ class Validator:
         if question not in known:
             await self._answers.find(known, [question], _nothing)
         return known[question] is not None
+
+    async def trouble(self, structure: Json) -> str:
+        """Why this StructureDefinition cannot be checked with, "" when it can."""
+        return await self._answers.trouble(structure)
 
     async def _deeper(
         self,
@@ -94,20 +103,27 @@ class Validator:
         # Invariants seldom ask, and the read of the generation would cost as much as they do.
         known = await self._answers.begin(moment) if level is Level.PROFILES else None
         wanted_profiles = [*profiles, *self._enforced.get(resource["resourceType"], ())]
-        for _ in range(MAX_ROUNDS):
-            knowledge = Knowledge({} if known is None else known)
+        effort, is_quick = Effort(MAX_EFFORT), True
+
+        def check(effort: Effort) -> Run:
             node = root(resource)
-            run = Run(knowledge, node, check_profile, thorough=thorough, strict=self.strict)
-            check_invariants(run, node)
-            if level is Level.PROFILES:
-                _check_profiles(run, node, wanted_profiles)
-                check_extensions(run, node)
-            if not knowledge.wanted:
+            knowledge = Knowledge({} if known is None else known)
+            run = Run(knowledge, node, check_profile, thorough=thorough, strict=self.strict, effort=effort)
+            _check(run, node, wanted_profiles if level is Level.PROFILES else None)
+            return run
+
+        for _ in range(MAX_ROUNDS):
+            run = _quickly(check) if is_quick else None
+            if run is None:
+                is_quick = False
+                async with self._heavy:
+                    run = await asyncio.to_thread(check, effort)
+            if not run.knowledge.wanted:
                 return run.issues
             if known is None:
                 known = await self._answers.begin(moment)
             else:
-                await self._answers.find(known, knowledge.wanted, read)
+                await self._answers.find(known, run.knowledge.wanted, read)
         raise TooCostly("The profiles of this resource lead to ever more profiles.")
 
 
@@ -124,6 +140,22 @@ def structure(resource: Any, expect_type: str | None = None, conditional_referen
 
 def _is_walkable(resource: Any) -> bool:
     return isinstance(resource, dict) and isinstance(resource.get("resourceType"), str)
+
+
+def _quickly(check: Callable[[Effort], Run]) -> Run | None:
+    """The pass, as nearly all are; None for one that would keep others waiting."""
+    try:
+        return check(Effort(QUICK))
+    except TooCostly:
+        return None
+
+
+def _check(run: Run, node: Node, profiles: Sequence[str] | None) -> None:
+    """Invariants, and, unless that is None, profiles and extensions."""
+    check_invariants(run, node)
+    if profiles is not None:
+        _check_profiles(run, node, profiles)
+        check_extensions(run, node)
 
 
 def _check_profiles(run: Run, node: Node, wanted: Sequence[str]) -> None:
@@ -173,14 +205,8 @@ def _parts(node: Node, name: str) -> Iterator[Node]:
         yield from _parts(part, "part")
 
 
-def _distinct(issues: Iterable[Issue]) -> list[Issue]:
-    """Without what is told already: the same words at the same place, or another's word for the same miss."""
-    seen: set[tuple[str, ...]] = set()
-    kept = []
-    for issue in issues:
-        where = "|".join(issue.expression)
-        key = (issue.code, where) if issue.code in _ONCE else (issue.code, where, issue.diagnostics)
-        if key not in seen:
-            seen.add(key)
-            kept.append(issue)
-    return kept
+def _distinct(structural: list[Issue], deeper: Iterable[Issue]) -> list[Issue]:
+    """All of them, without what is told already: in the same words, or by structure."""
+    told = {(issue.code, issue.expression) for issue in structural if issue.code in _STRUCTURAL}
+    found = [issue for issue in deeper if (issue.code, issue.expression) not in told]
+    return list(dict.fromkeys([*structural, *found]))

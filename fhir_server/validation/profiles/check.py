@@ -31,6 +31,9 @@ def check_profile(run: Run, node: Node, profile: Profile) -> None:
         return
     run.active.add(key)
     try:
+        _check_value(run, node, profile.root)
+        if profile.root.binding is not None:
+            check_binding(run, node, profile.root.binding)
         _check_constraints(run, node, profile.root.constraints, None)
         _check_below(run, node, profile.root)
     finally:

@@ -11,7 +11,7 @@ from fhir_server.fhirpath import Node, child, children
 from fhir_server.fhirpath.nodes import elements
 from fhir_server.validation.profiles.check import check_profile
 from fhir_server.validation.profiles.profile import SPECIFICATION, Profile
-from fhir_server.validation.profiles.slices import is_a
+from fhir_server.validation.profiles.slices import extension_url, is_a
 from fhir_server.validation.run import Run
 
 _DEFINITIONS = frozenset(
@@ -38,8 +38,7 @@ def check_extensions(run: Run, node: Node) -> None:
         for one in child(node, name):
             _check(run, node, one, is_modifier=name == "modifierExtension")
     for below in children(node):
-        if below.type != "Extension":
-            check_extensions(run, below)
+        check_extensions(run, below)
 
 
 def _has_extensions(value: object) -> bool:
@@ -56,7 +55,8 @@ def _check(run: Run, owner: Node, extension: Node, *, is_modifier: bool) -> None
     if not isinstance(url, str):
         return
     if ":" not in url:
-        return  # part of a complex extension, whose own definition says what it may be
+        _check_part(run, owner, extension, url)
+        return
     profile = run.profile(url)
     if profile is None:
         _unknown(run, extension, url)
@@ -74,6 +74,24 @@ def _check(run: Run, owner: Node, extension: Node, *, is_modifier: bool) -> None
             )
     _check_modifier(run, extension, profile, is_modifier=is_modifier)
     check_profile(run, extension, profile)
+
+
+def _check_part(run: Run, owner: Node, extension: Node, url: str) -> None:
+    """A url that is not absolute has a meaning only in the extension whose definition names it."""
+    if owner.type != "Extension":
+        run.add("value", "The url of an extension is absolute, unless it is a part of another.", extension)
+        return
+    outer = owner.value.get("url")
+    profile = run.profile(outer) if isinstance(outer, str) and ":" in outer else None
+    parts = profile.root.children.get("extension") if profile is not None else None
+    if profile is not None and parts is not None and url not in map(extension_url, parts.slices.values()):
+        text = (
+            f"Extension {profile.url[:200]} has no part with this url."  # an example published with R4 has such a one
+        )
+        if run.strict:
+            run.add("value", text, extension)
+        elif run.thorough:
+            run.add("value", text, extension, "warning")
 
 
 def _unknown(run: Run, extension: Node, url: str) -> None:
@@ -103,13 +121,21 @@ def _fits_context(run: Run, owner: Node, profile: Profile) -> bool:
 def _is_context(run: Run, owner: Node, kind: str, text: str) -> bool:
     match kind:
         case "extension":
-            return owner.type == "Extension" and isinstance(owner.value, dict) and owner.value.get("url") == text
+            inner = owner if owner.type == "Extension" or owner.parent is None else owner.parent  # its value counts
+            return inner.type == "Extension" and isinstance(inner.value, dict) and _is_named(inner, text)
         case "fhirpath":
             resource = owner.resource
             return any(one.value is owner.value for one in run.evaluate(text, resource))
         case "element":
             return _is_element(run, owner, text)
     return True
+
+
+def _is_named(extension: Node, text: str) -> bool:
+    """Whether this is the extension of that URL, or the part of it (url#part)."""
+    url, _, part = text.partition("#")
+    around = extension.parent.value if extension.parent is not None and part else extension.value
+    return bool(around.get("url") == url and extension.value.get("url") == (part or url))
 
 
 def _is_element(run: Run, owner: Node, text: str) -> bool:
@@ -120,17 +146,17 @@ def _is_element(run: Run, owner: Node, text: str) -> bool:
         return isinstance(owner.value, dict) and "url" in owner.value and "resourceType" in owner.value
     if text in ("Element", "Resource") or is_a(owner.type, text):
         return text != "Resource" or (isinstance(owner.value, dict) and "resourceType" in owner.value)
-    return any(path == text for path in _paths(owner))
+    name, _, path = text.removesuffix("[x]").partition(".")
+    return any(path == steps and is_a(type_name, name) for type_name, steps in _paths(owner))
 
 
-def _paths(owner: Node) -> Iterator[str]:
+def _paths(owner: Node) -> Iterator[tuple[str, str]]:
     """The ways to name this element: from its resource, and from each complex type that it is in."""
     steps: list[str] = []
     node: Node | None = owner
     while node is not None and node.parent is not None:
         steps.insert(0, elements(node.parent)[node.name])
         node = node.parent
-        yield ".".join([node.type, *steps])
-        yield ".".join([node.type, *steps]) + "[x]"
+        yield node.type, ".".join(steps)
         if isinstance(node.value, dict) and "resourceType" in node.value:
             return

@@ -5,7 +5,9 @@ https://hl7.org/fhir/R4/profiling.html · https://hl7.org/fhir/R4/elementdefinit
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 from typing import Any
 
 from fhir_server.definitions import Constraint, is_primitive, type_definition
@@ -15,6 +17,7 @@ Json = dict[str, Any]
 SPECIFICATION = "http://hl7.org/fhir/StructureDefinition/"
 _FHIR_TYPE = SPECIFICATION + "structuredefinition-fhir-type"
 _MAX_VALUE_SET = SPECIFICATION + "elementdefinition-maxValueSet"
+_PROFILE_ELEMENT = SPECIFICATION + "elementdefinition-profile-element"
 
 
 class ProfileError(ValueError):
@@ -23,7 +26,10 @@ class ProfileError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class TypeRef:
-    """One type that an element may have, and the profiles on it or on the target of a reference."""
+    """One type that an element may have, and the profiles on it or on the target of a reference.
+
+    "url#id" is one element of a profile, by its id.
+    """
 
     code: str
     profiles: tuple[str, ...] = ()
@@ -87,6 +93,12 @@ class Element:
         """The codes of its types; empty when any will do."""
         return frozenset(one.code for one in self.types)
 
+    def within(self) -> Iterator[Element]:
+        """This element, its children and its slices, and all in them."""
+        yield self
+        for one in (*self.children.values(), *self.slices.values()):
+            yield from one.within()
+
 
 @dataclass(slots=True, eq=False)
 class Profile:
@@ -107,6 +119,11 @@ class Profile:
     def is_modifier(self) -> bool:
         """Whether an extension of this definition changes the meaning of what it is on."""
         return self.root.is_modifier
+
+    def part(self, id_: str) -> Profile | None:
+        """What the profile says of one of its elements, by its id: a profile that other elements may have."""
+        element = next((one for one in self.root.within() if one.id == id_), None)
+        return None if element is None else replace(self, url=f"{self.url}#{id_}", type="", base="", root=element)
 
 
 def read(structure: Json) -> Profile:
@@ -185,8 +202,9 @@ def _attach(element: Element, by_id: dict[str, Element]) -> None:
         return
     name = step.partition(":")[0]
     outer, reslice, _ = element.slice_name.rpartition("/")
-    owner_id = f"{parent_id}.{name}:{outer}" if reslice else f"{parent_id}.{name}"
-    owner = by_id.get(owner_id)
+    owner_id = f"{parent_id}.{name}"
+    owner = by_id.get(f"{owner_id}:{outer}") if reslice else None  # one that is of no slice is a slice itself
+    owner = owner or by_id.get(owner_id)
     if owner is None:  # two of R4's own profiles leave out what they slice
         owner = by_id[owner_id] = Element(id=owner_id, name=element.name, max=None)
         parent.children.setdefault(element.name, owner)
@@ -227,10 +245,20 @@ def _type(definition: Json) -> TypeRef:
             code = str(extension.get("valueUrl") or extension.get("valueUri") or code)
     return TypeRef(
         code.removeprefix(SPECIFICATION),
-        tuple(definition.get("profile", ())),
+        tuple(_profiles(definition)),
         tuple(definition.get("targetProfile", ())),
         frozenset(definition.get("aggregation", ())),
     )
+
+
+def _profiles(definition: Json) -> Iterator[str]:
+    """https://hl7.org/fhir/R4/extension-elementdefinition-profile-element.html"""
+    companions = definition.get("_profile") or ()
+    for url, companion in zip_longest(definition.get("profile", ()), companions):
+        said = (companion or {}).get("extension", ())
+        ids = [one.get("valueString") for one in said if one.get("url") == _PROFILE_ELEMENT]
+        if url is not None:
+            yield f"{url}#{ids[0]}" if ids else url
 
 
 def _typed(definition: Json, prefix: str) -> tuple[str, Any] | None:

@@ -57,7 +57,10 @@ def _fits(item: Node, one: Element, discriminator: Discriminator, run: Run) -> b
         case "value" if path == "url" and one.types and one.types[0].code == "Extension" and one.types[0].profiles:
             url = item.value.get("url") if isinstance(item.value, dict) else None
             return url == one.types[0].profiles[0].partition("|")[0]
-    wanted = [test for test in (identity(element, run) for element in definitions(one, path, run)) if test is not None]
+    said = definitions(one, path, run)
+    if any(element.max == 0 for element in said):
+        return not at(item, path, run)  # told from others by what it has not
+    wanted = [test for test in (identity(element, run) for element in said) if test is not None]
     if not wanted:
         return None
     found = at(item, path, run)
@@ -65,12 +68,16 @@ def _fits(item: Node, one: Element, discriminator: Discriminator, run: Run) -> b
 
 
 def _fits_type(item: Node, one: Element, path: str, run: Run) -> bool | None:
-    codes = {ref.code for element in definitions(one, path, run) for ref in element.types}
     if path.endswith("resolve()"):
         codes = {_type_name(url, run) for ref in _refs(one, path, run) for url in ref.targets} - {""}
         names = {target_type(node, run) for node in at(item, _owner(path), run)} - {""}
         return any(is_a(name, code) for name in names for code in codes)
-    return any(has_type(node.type, code) for node in at(item, path, run) for code in codes) if codes else None
+    allowed = [element.type_codes() for element in definitions(one, path, run) if element.types]
+    if not allowed:
+        return None
+    return any(
+        all(any(has_type(node.type, code) for code in codes) for codes in allowed) for node in at(item, path, run)
+    )
 
 
 def _fits_profile(item: Node, one: Element, path: str, run: Run) -> bool | None:
@@ -136,10 +143,8 @@ def _step(element: Element, step: str, run: Run) -> Iterable[Element]:
     if step in element.children:
         below = element.children[step]
         own += [below, *(each for each in below.slices.values() if each.min)]  # what one of them must have
-    if own:
-        return own
     roots = (run.profile(url) for ref in element.types for url in ref.profiles)
-    return [root.root.children[step] for root in roots if root is not None and step in root.root.children]
+    return [*own, *(root.root.children[step] for root in roots if root is not None and step in root.root.children)]
 
 
 def _called(element: Element, name: str, argument: str, run: Run) -> Iterable[Element]:
@@ -149,7 +154,7 @@ def _called(element: Element, name: str, argument: str, run: Run) -> Iterable[El
             return [root.root for root in roots if root is not None]
         case "extension":
             group = element.children.get("extension")
-            return [] if group is None else [one for one in group.slices.values() if _extension_url(one) == argument]
+            return [] if group is None else [one for one in group.slices.values() if extension_url(one) == argument]
         case "ofType" | "as":
             typed = [one for one in element.slices.values() if argument in one.type_codes()]
             return typed or ([element] if argument in element.type_codes() else [])
@@ -167,7 +172,7 @@ def _parts(element: Element, step: str) -> Iterable[Element]:
             yield part
 
 
-def _extension_url(one: Element) -> str:
+def extension_url(one: Element) -> str:
     for ref in one.types:
         for url in ref.profiles:
             return url
