@@ -58,7 +58,7 @@ def _bad_discriminators(resource: Json) -> Iterator[tuple[str, str]]:
         for number, one in enumerate(element.get("slicing", {}).get("discriminator", ())):
             path = str(one.get("path", ""))
             if type_ and re.fullmatch(r"[a-z][A-Za-z]*(\.[a-z][A-Za-z]*)*", path) and _types_below(type_, path) == []:
-                yield f"StructureDefinition.differential.element[{index}].slicing.discriminator[{number}]", path
+                yield f"StructureDefinition.differential.element[{index}].slicing.discriminator[{number}]", path[:64]
 
 
 def _type_at(path: str) -> str:

@@ -13,10 +13,10 @@ class Effort:
     """A budget that one request, with everything that its definitions lead to, spends."""
 
     def __init__(self, limit: int = MAX_EFFORT) -> None:
-        self._left = limit
+        self.left = limit
 
     def spend(self, amount: int) -> None:
         """Raises TooCostly (400) when nothing is left."""
-        self._left -= amount
-        if self._left < 0:
+        self.left -= amount
+        if self.left < 0:
             raise TooCostly("Working this out costs more than the server allows.")

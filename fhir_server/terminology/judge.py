@@ -23,7 +23,7 @@ Key = tuple[str, str]  # system, code
 
 MAX_DEPTH = 30  # of value sets that import value sets
 VISIT = 100  # effort of looking into one value set that is imported
-TOGETHER = 1000  # includes between which others get their turn
+TOGETHER = 1000  # includes, or codes of one, between which others get their turn
 
 
 @dataclass(slots=True)
@@ -103,6 +103,8 @@ class Judge:
         """
         keys = list(keys)
         self._effort.spend(1 + len(keys) // 4)
+        if len(keys) > TOGETHER:
+            await asyncio.sleep(0)
         possible = {key for key in keys if not include.system or key[0] == include.system}
         imported = [reference for reference in include.value_set if reference]
         if not possible or not (include.system or imported):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from fhir_server.fhirpath import Environment, FhirPathError, Node, Services, compile
+from fhir_server.fhirpath import MAX_STEPS, Environment, FhirPathError, Node, Services, compile
 from fhir_server.outcomes import Issue
 from fhir_server.terminology import Coding, Membership
 from fhir_server.terminology.effort import Effort
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 MAX_ISSUES = 1000
 MAX_DEPTH = 60  # of profiles within profiles
-MAX_EFFORT = 20_000_000  # of one check, all its passes: elements looked at, and steps of expressions; some seconds
+MAX_EFFORT = 20_000_000  # of one check, all its passes: steps of expressions, and STEP for what else is done
+STEP = 20  # an element looked at, or tried for a slice, takes as long as so many steps of an expression
 
 
 class Run(Services):
@@ -45,7 +46,7 @@ class Run(Services):
         strict: bool = False,
         effort: Effort | None = None,
     ) -> None:
-        self.effort = effort or Effort(MAX_EFFORT)
+        self.effort = effort or Effort(MAX_EFFORT)  # shared by its trials
         self.knowledge = knowledge
         self.root = root
         self.check_profile = check_profile  # for trials: profiles and expressions ask one another
@@ -54,7 +55,7 @@ class Run(Services):
         self.issues: list[Issue] = []
         self.active: set[tuple[int, str]] = set()  # (value, profile) that are being checked further up
         self.trials: dict[tuple[int, str], bool] = {}
-        self.environment = Environment(services=self)
+        self.environment = Environment(services=self, limit=min(MAX_STEPS, self.effort.left))
 
     def add(self, code: str, diagnostics: str, node: Node | str, severity: str = "error") -> None:
         """Note an issue, at this node or expression."""
@@ -76,7 +77,7 @@ class Run(Services):
         return any(issue.severity in ("error", "fatal") for issue in self.issues)
 
     def spent(self, steps: int) -> None:
-        """Count what was done against what the check may cost; raises TooCostly when that is spent."""
+        """Count what was done against what the check may cost; raises TooCostly (400) when that is spent."""
         self.effort.spend(steps + 1)
 
     # ---- expressions ---------------------------------------------------------------------------------
@@ -93,7 +94,8 @@ class Run(Services):
         if node.resource is not node or node.parent is None:
             return self.environment
         around = node.parent
-        return Environment(resource=around.resource, root_resource=around.container, services=self)
+        limit = self.environment.limit
+        return Environment(resource=around.resource, root_resource=around.container, services=self, limit=limit)
 
     # ---- what expressions ask (fhirpath.Services) ----------------------------------------------------
 
@@ -146,21 +148,18 @@ class Run(Services):
 
     def members(self, value_set: str, node: Node) -> list[Membership]:
         """For each code of a coded element, whether it is in the value set."""
-        self.spent(0)
+        self.spent(STEP)
         code_only = isinstance(node.value, str)
         return [self.knowledge.ask(IsMember(value_set, coding, code_only), Membership.YES) for coding in codes_of(node)]
 
     def conforms(self, node: Node, profile: Profile) -> bool:
         """Whether the node conforms to the profile, without a word about why not."""
-        self.spent(0)
+        self.spent(STEP)
         key = (id(node.value), profile.url)
         if key not in self.trials:
-            asked = len(self.knowledge.wanted)
             other = self.trial()
             self.check_profile(other, node, profile)
-            if len(self.knowledge.wanted) > asked:
-                return not other.failed
-            self.trials[key] = not other.failed
+            self.trials[key] = not other.failed  # also while answers are wanted, as this pass does not count then
         return self.trials[key]
 
 

@@ -10,9 +10,21 @@ from fhir_server.access.principal import SYSTEM, Principal
 from fhir_server.main import Server
 from fhir_server.outcomes import FhirError, Forbidden
 from fhir_server.storage.stored import Stored
-from fhir_server.terminology import ExpandRequest, below, codes_in, expand, judge, valueset
-from fhir_server.terminology.cache import Cache
-from fhir_server.terminology.effort import Effort
+from fhir_server.terminology import (
+    Coding,
+    ExpandRequest,
+    below,
+    closures,
+    codes_in,
+    expand,
+    judge,
+    translation,
+    valueset,
+)
+from fhir_server.terminology.cache import Cache, Kept
+from fhir_server.terminology.effort import LOOK_UP, Effort
+from fhir_server.terminology.resolve import Resolver
+from fhir_server.terminology.versions import Versions
 from tests.terminology.storing import BASE, code_system, delete, put, value_set
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -123,3 +135,92 @@ async def test_the_longest_unused_goes_first() -> None:
     newer = Stored("CodeSystem", "1", 2, 2, text="new")
     assert await cache.parsed(newer, parse) == "NEW"
     assert await cache.parsed(Stored("CodeSystem", "9", 1, 1, text="longer than all"), parse) == "LONGER THAN ALL"
+
+
+# ---- definitions that lead to one another, over and over ------------------------------------------------------------
+
+
+def importing(id_: str, *others: str) -> dict[str, object]:
+    return value_set(id_, *({"valueSet": [VS + one]} for one in others))
+
+
+@pytest.mark.parametrize("leaf", ["there", "missing"])
+async def test_an_import_is_looked_into_once_however_many_lead_there(parts: Server, leaf: str) -> None:
+    last = f"lattice-{leaf}-20"
+    for n in range(20):
+        await put(parts, importing(f"lattice-{leaf}-{n}", *[f"lattice-{leaf}-{n + 1}"] * 3))
+    if leaf == "there":
+        await put(parts, value_set(last, {"system": CS + "any", "concept": [{"code": "a"}]}))
+    resolver = Resolver(parts.repository, SYSTEM, BASE)
+    once = judge.Judge(resolver, Versions(resolver, ExpandRequest()), Effort(25 * (judge.VISIT + 10)))
+    answer = await once.value_set(f"{VS}lattice-{leaf}-0", [(CS + "any", "b")])
+    assert not answer.yes
+    assert bool(answer.unknown) is (leaf == "missing")
+    again = judge.Judge(resolver, Versions(resolver, ExpandRequest()), Effort(25 * (judge.VISIT + 10)))
+    definition = (await resolver.value_set(f"{VS}lattice-{leaf}-0")).definition
+    assert list(await again.systems(definition, ())) == ([CS + "any"] if leaf == "there" else [])
+
+
+async def test_a_map_is_looked_through_once_however_many_lead_there(
+    parts: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(translation, "Effort", partial(Effort, 1000))
+    for n in range(9):
+        unmapped = {"mode": "other-map", "url": f"http://example.org/cm/lattice-{n + 1}"}
+        if n == 8:
+            unmapped = {"mode": "fixed", "code": "z"}
+        element = {"code": "never", "target": [{"code": "x", "equivalence": "equal"}]}
+        groups = [
+            {"source": CS + "any", "target": CS + str(g), "element": [element], "unmapped": unmapped} for g in (1, 2)
+        ]
+        url = f"http://example.org/cm/lattice-{n}"
+        await put(
+            parts, {"resourceType": "ConceptMap", "id": f"lattice-{n}", "url": url, "status": "active", "group": groups}
+        )
+    asked = translation.TranslateRequest([Coding(CS + "any", "a")], "http://example.org/cm/lattice-0")
+    found = await translation.translate(parts.repository, SYSTEM, BASE, asked)
+    assert {one.concept.system for one in found.matches} == {CS + "1", CS + "2"}
+    many = translation.TranslateRequest([Coding(CS + "any", f"a{n}") for n in range(100)], asked.concept_map)
+    with pytest.raises(FhirError) as caught:
+        await translation.translate(parts.repository, SYSTEM, BASE, many)
+    assert caught.value.code == "too-costly"
+
+
+async def test_a_closure_of_too_many_relations_changes_nothing(parts: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    codes_ = [f"c{n}" for n in range(30)]
+    circle = [
+        {"code": code, "property": [{"code": "parent", "valueCode": codes_[n - 1]}]} for n, code in enumerate(codes_)
+    ]
+    await put(parts, code_system("whirl", *circle, property=[{"code": "parent", "type": "code"}]))
+    caller = parts.repository, SYSTEM, BASE, "whirl"
+    every = [Coding(CS + "whirl", code) for code in codes_]
+    await closures.closure(*caller)
+    for name, value in (("MAX_NEW", 1000), ("Effort", partial(Effort, 100))):
+        with monkeypatch.context() as patch:
+            patch.setattr(closures, name, value)
+            with pytest.raises(FhirError) as caught:
+                await closures.closure(*caller, every)
+        assert caught.value.code == "too-costly"
+    assert (await closures.closure(*caller, version="0"))["version"] == "0"
+    whole = await closures.closure(*caller, every)
+    assert sum(len(one["target"]) for one in whole["group"][0]["element"]) == 30 * 29
+
+
+async def test_code_systems_that_are_looked_up_cost(parts: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(valueset, "Effort", partial(Effort, 10 * (LOOK_UP + 10)))
+    few, more = ([{"system": f"{CS}none-{n}", "concept": [{"code": "a"}]} for n in range(size)] for size in (10, 11))
+    await put(parts, value_set("few-systems", *few, *few))
+    await put(parts, value_set("more-systems", *more))
+    assert len((await expand(parts.repository, SYSTEM, BASE, VS + "few-systems")).members) == 10
+    assert (await refusal(parts, "more-systems")).code == "too-costly"
+
+
+async def test_long_keys_count_for_more() -> None:
+    kept: Kept[bool] = Kept(100)
+    for n in range(50):
+        kept.put(("short", n), True)
+    assert kept.get(("short", 0))
+    kept.put("x" * 15_000, True)
+    assert kept.get(("short", 1)) is None
+    kept.put("y" * 30_000, True)
+    assert kept.get("y" * 30_000) is None

@@ -17,8 +17,10 @@ from tests.validation.mutation_table import definitions
 
 
 @asynccontextmanager
-async def judging(mongo_uri: str, prefix: str, data_dir: Path) -> AsyncIterator[Judge]:
-    settings = Settings(mongodb_uri=mongo_uri, database=prefix, data_dir=data_dir, log_level="warning")
+async def judging(mongo_uri: str, prefix: str, data_dir: Path, *, strict: bool = False) -> AsyncIterator[Judge]:
+    settings = Settings(
+        mongodb_uri=mongo_uri, database=prefix, data_dir=data_dir, log_level="warning", strict_validation=strict
+    )
     async with running(settings) as parts:
         yield Judge(parts)
     with MongoClient[dict[str, object]](mongo_uri) as client:
