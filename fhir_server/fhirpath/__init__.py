@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from fhir_server.fhirpath.compile import Expression, compile
 from fhir_server.fhirpath.environment import Environment, Services
-from fhir_server.fhirpath.errors import MAX_DEPTH, MAX_LENGTH, MAX_STEPS, FhirPathError
+from fhir_server.fhirpath.errors import MAX_DEPTH, MAX_LENGTH, MAX_STEPS, FhirPathError, TooManySteps
 from fhir_server.fhirpath.nodes import Location, Node, child, children, root
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "Location",
     "Node",
     "Services",
+    "TooManySteps",
     "child",
     "children",
     "compile",

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from fhir_server.fhirpath.errors import MAX_STEPS, FhirPathError
+from fhir_server.fhirpath.errors import MAX_STEPS, FhirPathError, TooManySteps
 from fhir_server.fhirpath.nodes import Node
 from fhir_server.fhirpath.types import system_node
 
@@ -94,7 +94,7 @@ class State:
         """Raises FhirPathError when the evaluation has taken all its steps."""
         self.left -= steps
         if self.left < 0:
-            raise FhirPathError("Evaluating the expression takes too long.")
+            raise TooManySteps("Evaluating the expression takes too long.")
 
     def end(self) -> None:
         """Tell the services what it took."""

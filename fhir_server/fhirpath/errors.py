@@ -10,3 +10,7 @@ MAX_TEXT = 1_000_000  # characters of a string that an expression makes
 
 class FhirPathError(ValueError):
     """The expression is malformed, or cannot be evaluated; the message never tells an element's value."""
+
+
+class TooManySteps(FhirPathError):
+    """The evaluation took all the steps that it may take: what it would have found is not known."""

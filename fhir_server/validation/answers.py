@@ -5,12 +5,13 @@ What follows from definitions alone is kept for one generation of them (fhir_ser
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections import ChainMap
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 
@@ -38,6 +39,7 @@ from fhir_server.validation.snapshot import SnapshotError, generate
 log = structlog.get_logger(__name__)
 
 Json = dict[str, Any]
+Made = TypeVar("Made")
 Read = Callable[[str, str], Awaitable[Json | None]]
 Known = ChainMap[Question, Any]  # what is for this check alone, and what is kept for the generation
 
@@ -45,6 +47,7 @@ _GENERATION = "definitions"
 MAX_KEPT = 100_000  # answers
 MAX_QUESTION = 1000  # characters of a question whose answer is kept: callers write URLs, codes and displays
 MAX_GUIDES = 200
+MANY = 200  # elements of a definition; more are worked on beside the event loop
 MAX_DEFINITIONS = 200  # that one snapshot needs
 _LITERAL = re.compile(r"(?:.*/)?([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})(?:/_history/[A-Za-z0-9\-.]{1,64})?")
 
@@ -97,7 +100,8 @@ class Answers:
         if structure is None:
             return _published(url)
         try:
-            return read_profile(await self._with_snapshot(structure))
+            whole = await self._with_snapshot(structure)
+            return await _beside(whole, read_profile, whole)
         except (ProfileError, SnapshotError) as error:
             log.warning("a profile cannot be used", url=url[:200], reason=str(error)[:300])
             return None
@@ -123,7 +127,7 @@ class Answers:
 
         for _ in range(MAX_DEFINITIONS):
             try:
-                return generate(structure, base)
+                return await _beside(structure, generate, structure, base)
             except _Missing as missing:
                 known[missing.url] = await self._structure(missing.url) or _published_structure(missing.url)
         raise SnapshotError("needs ever more definitions", "")
@@ -183,6 +187,12 @@ class Answers:
             return None
         found = await read(named[1], named[2])
         return root(found) if found is not None else None
+
+
+async def _beside(structure: Json, work: Callable[..., Made], *given: Any) -> Made:
+    """What this makes of the definition, on a thread where that takes long."""
+    elements = max(len(structure.get(view, {}).get("element", ())) for view in ("snapshot", "differential"))
+    return await asyncio.to_thread(work, *given) if elements > MANY else work(*given)
 
 
 class _Missing(Exception):

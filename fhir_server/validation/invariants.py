@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from fhir_server.definitions import Constraint, ElementDefinition, codings, type_definition, type_names
-from fhir_server.fhirpath import Environment, Expression, FhirPathError, Node, child, compile
+from fhir_server.fhirpath import Environment, Expression, FhirPathError, Node, TooManySteps, child, compile
 from fhir_server.validation.profiles.bindings import CODED, check_binding
 from fhir_server.validation.profiles.profile import Binding
 from fhir_server.validation.prose import (
@@ -107,6 +107,9 @@ def _apply(run: Run, node: Node, check: Check, environment: Environment | None =
         try:
             if not _holds(check.expression, constraint, node, environment or run.environment):
                 run.add("invariant", f"{constraint.key}: {constraint.human}", node, constraint.severity)
+            return
+        except TooManySteps as error:  # a resource may not be made too large for its rules
+            run.add("too-costly", f"{constraint.key} could not be checked: {error}", node, constraint.severity)
             return
         except FhirPathError as error:
             trouble = str(error)

@@ -10,7 +10,7 @@ import pytest
 from fhir_server.fhirpath import root
 from fhir_server.outcomes import TooCostly
 from fhir_server.terminology.effort import Effort
-from fhir_server.validation import run, validator
+from fhir_server.validation import answers, run, validator
 from fhir_server.validation.knowledge import Knowledge
 from fhir_server.validation.profiles.check import check_profile
 from tests.validation.judge import Judge
@@ -78,3 +78,24 @@ async def test_what_trials_and_codes_ask_counts() -> None:
         one.members("http://example.org/vs", node)
     with pytest.raises(TooCostly):
         one.members("http://example.org/vs", node)
+
+
+async def test_a_large_definition_is_worked_on_beside_the_event_loop(
+    judge: Judge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await judge.learn([costly("name.given.count() = 3", "name.given.count() = 4")])
+    small = await judge.issues(PATIENT, profiles=[URL])
+    monkeypatch.setattr(answers, "MANY", 0)
+    await judge.learn([costly("name.given.count() = 4", "name.given.count() = 3")])
+    large = await judge.issues(PATIENT, profiles=[URL])
+    assert [one.diagnostics[:4] for one in (*small, *large)] == ["c-1:", "c-0:"]
+
+
+async def test_a_rule_that_takes_too_many_steps_is_no_rule_that_holds(
+    judge: Judge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await judge.learn([costly("name.given.select($this & 'x').where($this != 'a').count() = 3")])
+    assert await judge.issues(PATIENT, profiles=[URL]) == []
+    monkeypatch.setattr(run, "MAX_STEPS", 2)
+    found = await judge.issues(PATIENT, profiles=[URL])
+    assert ("too-costly", "error", ("Patient",)) in [(one.code, one.severity, one.expression) for one in found]

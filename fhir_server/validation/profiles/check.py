@@ -15,7 +15,7 @@ from fhir_server.validation.profiles.bindings import check_binding
 from fhir_server.validation.profiles.profile import Element, Profile, TypeRef
 from fhir_server.validation.profiles.slices import belongs, has_type, is_a, slicing_of, target_type
 from fhir_server.validation.profiles.values import contains, equals
-from fhir_server.validation.run import MAX_DEPTH, Run
+from fhir_server.validation.run import MAX_DEPTH, STEP, Run
 
 _SYSTEM_TYPE = "http://hl7.org/fhirpath/System."
 _ANY_RESOURCE = ("Resource", "DomainResource")
@@ -46,6 +46,7 @@ def _name(profile: Profile) -> str:
 
 def check_element(run: Run, node: Node, element: Element) -> None:
     """Add every way in which the node breaks this element of a profile, or one below it."""
+    run.spent(STEP)
     _check_type(run, node, element)
     _check_value(run, node, element)
     if element.binding is not None:

@@ -14,7 +14,7 @@ from fhir_server.fhirpath import Node, child
 from fhir_server.terminology import Membership
 from fhir_server.validation.profiles.profile import BY_TYPE, BY_URL, Discriminator, Element, Slicing, TypeRef
 from fhir_server.validation.profiles.values import contains, equals
-from fhir_server.validation.run import Run
+from fhir_server.validation.run import STEP, Run
 
 Test = Callable[[Node, Run], bool]
 
@@ -36,6 +36,7 @@ def slicing_of(group: Element) -> Slicing | None:
 
 def belongs(item: Node, group: Element, one: Element, run: Run) -> bool:
     """Whether this item of the group is in the slice: all discriminators that the slice says something about fit."""
+    run.spent(STEP)
     slicing = slicing_of(group)
     if slicing is None:
         return False
