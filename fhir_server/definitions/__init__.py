@@ -39,6 +39,7 @@ __all__ = [
     "SearchParameter",
     "TypeDefinition",
     "code_system",
+    "code_system_urls",
     "codes",
     "codings",
     "compartments",
@@ -132,6 +133,11 @@ def codings(value_set: str) -> Mapping[str, frozenset[str]] | None:
 @cache
 def _code_systems() -> dict[str, msgspec.Raw]:
     return msgspec.json.decode(_read("code-systems.json.gz"), type=dict[str, msgspec.Raw])
+
+
+def code_system_urls() -> frozenset[str]:
+    """The URLs that code_system knows."""
+    return frozenset(_code_systems())
 
 
 def code_system(url: str) -> msgspec.Raw | None:

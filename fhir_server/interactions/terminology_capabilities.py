@@ -19,22 +19,12 @@ from fhir_server.search.fields import fields
 from fhir_server.search.keys import MAX_BEGINNING
 from fhir_server.search.parse import parse
 from fhir_server.storage.repository import Repository
+from fhir_server.terminology.known import formed_systems
 
 Json = dict[str, Any]
 
 MAX_SYSTEMS = 5_000  # stored ones that are told of
 
-# https://hl7.org/fhir/R4/terminologies-systems.html: codes that have a form, or a table, and no CodeSystem
-_BY_FORM = (
-    "http://unitsofmeasure.org",
-    "https://www.iana.org/time-zones",
-    "urn:ietf:bcp:13",
-    "urn:ietf:bcp:47",
-    "urn:ietf:rfc:3986",
-    "urn:iso:std:iso:3166",
-    "urn:iso:std:iso:3166:-2",
-    "urn:iso:std:iso:4217",
-)
 _LISTED = frozenset({"complete", "fragment", "example"})
 _TEXT_FILTER = (
     "Words of the display, the designations and the code are found by their beginning, whatever their case; "
@@ -54,7 +44,7 @@ def terminology_capabilities(stored: Iterable[Known] = ()) -> Json:
     statement: Json = {
         "description": "The code systems of R4, v2 and v3, those whose codes have a form (units, languages, media "
         "types …), and those that are stored here. Value sets and concept maps are stored or published with R4.",
-        "codeSystem": _code_systems([*_published(), *map(Known, _BY_FORM), *stored]),
+        "codeSystem": _code_systems([*_published(), *map(Known, formed_systems()), *stored]),
         "lockedDate": True,
         "codeSearch": "all",
     }
@@ -100,7 +90,7 @@ class _Head(msgspec.Struct):
 @cache
 def _published() -> tuple[Known, ...]:
     found = []
-    for url in definitions._code_systems():
+    for url in sorted(definitions.code_system_urls()):
         text = definitions.code_system(url)
         head = msgspec.json.decode(text, type=_Head) if text is not None else _Head()
         if head.content in _LISTED:

@@ -74,6 +74,11 @@ _CURRENCIES = (  # ISO 4217
 )
 
 
+def formed_systems() -> tuple[str, ...]:
+    """The URLs of the code systems that are known here without a CodeSystem."""
+    return tuple(sorted({*_FORMS, *_TABLES}))
+
+
 def known(url: str) -> System | None:
     """The code system of this URL as far as it is known without a resource; None when it is not."""
     if url in _TABLES:

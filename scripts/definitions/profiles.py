@@ -10,6 +10,7 @@ from typing import Any
 
 from scripts.definitions.errata import Errata
 from scripts.definitions.structures import FHIR, FHIR_TYPE, MAX_VALUE_SET, REGEX
+from scripts.definitions.terminology import only
 
 Json = dict[str, Any]
 
@@ -49,7 +50,7 @@ class Profiles:
 
     def structure(self, published: Json) -> Json:
         """A StructureDefinition without its prose."""
-        compact = _only(published, _STRUCTURE)
+        compact = only(published, _STRUCTURE)
         for view in ("snapshot", "differential"):
             compact[view] = {"element": [self._element(one) for one in published[view]["element"]]}
         return compact
@@ -57,7 +58,7 @@ class Profiles:
     def _element(self, published: Json) -> Json:
         compact = {name: value for name, value in published.items() if name in _ELEMENT or name.startswith(_VALUES)}
         if "slicing" in published:
-            compact["slicing"] = _only(published["slicing"], ("discriminator", "ordered", "rules"))
+            compact["slicing"] = only(published["slicing"], ("discriminator", "ordered", "rules"))
         if "type" in published:
             declared_at = published.get("base", published)["path"]
             compact["type"] = [self._type(one, declared_at) for one in published["type"]]
@@ -69,19 +70,19 @@ class Profiles:
 
     def _binding(self, element: Json) -> Json:
         binding = element["binding"]
-        compact = _only(binding, ("strength", "valueSet")) | _extensions(binding)
+        compact = only(binding, ("strength", "valueSet")) | _extensions(binding)
         compact["strength"] = self._errata.strength(element["path"], binding.get("valueSet", ""), binding["strength"])
         return compact
 
     def _type(self, published: Json, declared_at: str) -> Json:
-        compact = _only(published, _TYPE) | _extensions(published)
+        compact = only(published, _TYPE) | _extensions(published)
         for extension in compact.get("extension", ()):
             if extension["url"] == FHIR_TYPE and "valueUrl" in extension:
                 extension["valueUrl"] = self._errata.type(declared_at, extension["valueUrl"])
         return compact
 
     def _constraint(self, published: Json) -> Json:
-        compact = _only(published, _CONSTRAINT) | _extensions(published)
+        compact = only(published, _CONSTRAINT) | _extensions(published)
         text = published["expression"]
         compact["expression"] = self._corrected.get((published["key"], text)) or self._corrected_anywhere.get(
             text, text
@@ -97,23 +98,19 @@ def _extensions(published: Json) -> Json:
 def concept_map(published: Json) -> Json:
     """A ConceptMap with its mappings; comments are left out."""
     names = (*_HEAD, "sourceUri", "sourceCanonical", "targetUri", "targetCanonical")
-    compact = _only(published, names)
+    compact = only(published, names)
     compact["group"] = [_group(one) for one in published.get("group", ())]
     return compact
 
 
 def _group(published: Json) -> Json:
-    compact = _only(published, ("source", "sourceVersion", "target", "targetVersion", "unmapped"))
+    compact = only(published, ("source", "sourceVersion", "target", "targetVersion", "unmapped"))
     compact["element"] = [
-        _only(one, ("code", "display")) | {"target": list(_targets(one))} for one in published["element"]
+        only(one, ("code", "display")) | {"target": list(_targets(one))} for one in published["element"]
     ]
     return compact
 
 
 def _targets(published: Json) -> Iterator[Json]:
     for target in published.get("target", ()):
-        yield _only(target, ("code", "display", "equivalence", "dependsOn", "product"))
-
-
-def _only(published: Json, names: tuple[str, ...]) -> Json:
-    return {name: published[name] for name in names if name in published}
+        yield only(target, ("code", "display", "equivalence", "dependsOn", "product"))

@@ -18,16 +18,16 @@ _CONTAINS = ("system", "abstract", "inactive", "version", "code", "display")
 
 def code_system(published: Json) -> Json:
     """A CodeSystem with its concepts' codes, displays, properties and nesting; definitions are left out."""
-    compact = _only(published, _CODE_SYSTEM)
+    compact = only(published, _CODE_SYSTEM)
     if "property" in published:
-        compact["property"] = [_only(one, ("code", "uri", "type")) for one in published["property"]]
+        compact["property"] = [only(one, ("code", "uri", "type")) for one in published["property"]]
     if "concept" in published:
         compact["concept"] = [_concept(one) for one in published["concept"]]
     return compact
 
 
 def _concept(published: Json) -> Json:
-    compact = _only(published, ("code", "display", "property"))
+    compact = only(published, ("code", "display", "property"))
     if "concept" in published:
         compact["concept"] = [_concept(one) for one in published["concept"]]
     return compact
@@ -35,33 +35,34 @@ def _concept(published: Json) -> Json:
 
 def value_set(published: Json) -> Json:
     """A ValueSet with its content logical definition, or else its expansion."""
-    compact = _only(published, _VALUE_SET)
+    compact = only(published, _VALUE_SET)
     if "compose" in published:
-        compose = _only(published["compose"], _COMPOSE)
+        compose = only(published["compose"], _COMPOSE)
         for part in ("include", "exclude"):
             if part in published["compose"]:
                 compose[part] = [_include(one) for one in published["compose"][part]]
         compact["compose"] = compose
     elif "expansion" in published:
-        expansion = _only(published["expansion"], ("timestamp", "total"))
+        expansion = only(published["expansion"], ("timestamp", "total"))
         expansion["contains"] = [_contains(one) for one in published["expansion"].get("contains", ())]
         compact["expansion"] = expansion
     return compact
 
 
 def _include(published: Json) -> Json:
-    compact = _only(published, ("system", "version", "filter", "valueSet"))
+    compact = only(published, ("system", "version", "filter", "valueSet"))
     if "concept" in published:
-        compact["concept"] = [_only(one, ("code", "display")) for one in published["concept"]]
+        compact["concept"] = [only(one, ("code", "display")) for one in published["concept"]]
     return compact
 
 
 def _contains(published: Json) -> Json:
-    compact = _only(published, _CONTAINS)
+    compact = only(published, _CONTAINS)
     if "contains" in published:
         compact["contains"] = [_contains(one) for one in published["contains"]]
     return compact
 
 
-def _only(published: Json, names: tuple[str, ...]) -> Json:
+def only(published: Json, names: tuple[str, ...]) -> Json:
+    """What of the published JSON has these names, in their order."""
     return {name: published[name] for name in names if name in published}
