@@ -1,0 +1,79 @@
+"""Which resources are a patient's, and which are nobody's: as conditions on stored documents.
+
+R4's Patient compartment, with what it leaves open decided here (docs/access.md): a Task is its `for` patient's, a
+Device the patient's it is for; a Communication or discussion labelled as the team's own is not the patient's.
+https://hl7.org/fhir/R4/compartmentdefinition-patient.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from functools import cache
+from typing import Any
+
+from fhir_server.definitions import compartments
+from fhir_server.search.compile import compartment_numbers, compile
+from fhir_server.search.fields import fields
+from fhir_server.search.parse import conditional
+
+Document = dict[str, Any]
+
+NONE: Document = {"_id": {"$in": []}}
+
+# What tells of no patient, and everybody who is signed in may read.
+SHARED = frozenset(
+    """
+    ActivityDefinition CapabilityStatement ChargeItemDefinition CodeSystem CompartmentDefinition ConceptMap Endpoint
+    EventDefinition ExampleScenario GraphDefinition HealthcareService ImplementationGuide InsurancePlan Library Location
+    Measure Medication MedicationKnowledge MessageDefinition NamingSystem ObservationDefinition OperationDefinition
+    Organization OrganizationAffiliation PlanDefinition Practitioner PractitionerRole Questionnaire SearchParameter
+    Slot SpecimenDefinition StructureDefinition StructureMap Substance TerminologyCapabilities ValueSet
+    """.split()
+)
+# Not in R4's compartment, and a patient's all the same: by these search parameters.
+_DECIDED = {
+    "Task": ("patient",),
+    "Device": ("patient",),
+    "GuidanceResponse": ("patient",),
+    "Contract": ("patient",),
+}
+# What the compartment takes in and must not: resources of these types with this label.
+TEAM = ("http://fhir-server.example/ig/CodeSystem/discussion-label", "team")
+_TEAM_TALK = frozenset({"Communication", "CommunicationRequest", "Basic"})
+
+
+def of_patients(type_: str, patients: Collection[str]) -> Document | None:
+    """The resources of a type that are these patients' ("Patient/1"); None when there can be none."""
+    numbers = patient_numbers(type_)
+    if not numbers or not patients:
+        return None
+    keys = [f"{number}>{patient}" for number in numbers for patient in sorted(patients)]
+    theirs: Document = {"k": keys[0] if len(keys) == 1 else {"$in": keys}}
+    return {"$and": [theirs, {"$nor": [team_talk(type_)]}]} if type_ in _TEAM_TALK else theirs
+
+
+@cache
+def patient_numbers(type_: str) -> tuple[str, ...]:
+    """The numbers of the reference keys that make a resource a patient's."""
+    numbers = list(compartment_numbers("Patient", type_))
+    for code in _DECIDED.get(type_, ()):
+        if (field := fields(type_).get(code)) is not None:
+            numbers += [source.number for source in field.sources if source.target in ("", "Patient")]
+    return tuple(dict.fromkeys(numbers))
+
+
+@cache
+def team_talk(type_: str) -> Document:
+    """What the team says among itself."""
+    return labelled(type_, *TEAM)
+
+
+@cache
+def labelled(type_: str, system: str, code: str) -> Document:
+    """Resources of the type with this security label."""
+    return compile(conditional(type_, f"_security={system}|{code}", "")).filter
+
+
+def is_personal(type_: str) -> bool:
+    """Whether resources of the type can be a patient's."""
+    return type_ in compartments()["Patient"] or type_ in _DECIDED
