@@ -9,9 +9,11 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
 
+from fhir_server.access.visibility import condition, is_open_to
 from fhir_server.context import Context, FhirRequest, FhirResponse
 from fhir_server.criterion import Criterion, Match
 from fhir_server.outcomes import (
+    Forbidden,
     Invalid,
     Issue,
     PreconditionFailed,
@@ -39,6 +41,27 @@ async def current(ctx: Context, type_: str, id_: str) -> Stored | None:
         if key in ctx.unit.known:
             return ctx.unit.known[key]
     return await ctx.repository.read(ctx.principal, type_, id_)
+
+
+async def base(ctx: Context, type_: str, id_: str, action: str = "u") -> Stored | None:
+    """The current version that is about to be changed or deleted ("u", "d"); None when there is none to see.
+
+    Raises Forbidden (403) when the caller may see it and not do that.
+    """
+    if condition(ctx.principal, type_, action) == condition(ctx.principal, type_, "r"):
+        return await current(ctx, type_, id_)
+    found = await current(ctx, type_, id_)
+    if ctx.unit is not None and f"{type_}/{id_}" in ctx.unit.writes:
+        return found
+    allowed = await ctx.repository.read(ctx.principal, type_, id_, action)
+    if allowed is None and found is not None and not found.deleted:
+        raise Forbidden(f"The caller may not change this {type_}.")
+    return allowed
+
+
+def is_limited(ctx: Context, type_: str) -> bool:
+    """Whether there may be resources of the type that the caller does not know of."""
+    return any(condition(ctx.principal, type_, action) != {} for action in "ru")
 
 
 async def match(ctx: Context, type_: str, criterion: str) -> Match:
@@ -116,12 +139,41 @@ async def write(ctx: Context, change: Write, guard: Guard | None = None) -> None
         change.prepare()
         if change.size() > ctx.settings.max_resource_bytes:
             raise TooLarge(f"A resource may not exceed {ctx.settings.max_resource_bytes} bytes.")
+    await authorize(ctx, change)
     if ctx.unit is not None:
         ctx.unit.add(change, guard)
         return
     unit = UnitOfWork()
     unit.add(change, guard)
     await ctx.repository.commit(unit)
+
+
+async def authorize(ctx: Context, change: Write) -> None:
+    """Raise Forbidden (403) unless the write is open to the caller by what was there and by what there will be.
+
+    So nothing moves into or out of what a caller may write.
+    """
+    principal, before = ctx.principal, change.base
+    if principal.is_open:
+        return
+    is_new = before is None or before.deleted
+    action = {"POST": "c", "DELETE": "d", "PATCH": "u"}.get(change.method) or ("c" if is_new else "u")
+    refused = Forbidden(f"The caller may not {_VERBS[action]} this {change.type}.")
+    history = ctx.repository.history
+    if before is not None and not before.deleted:
+        change.exact = True  # what was judged is what is changed
+        if not await history.is_open(principal, before, action):
+            raise refused
+    if change.resource is None:
+        return
+    if change.type == "Binary":
+        if not await history.binary_is_open(principal, change.pending(), action):
+            raise refused
+    elif not is_open_to(principal, action, {**change.index, "_id": change.key, "ty": change.type}):
+        raise refused
+
+
+_VERBS = {"c": "create", "u": "change", "d": "delete"}
 
 
 def complete(request: FhirRequest, response: FhirResponse) -> FhirResponse:

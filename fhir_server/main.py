@@ -16,7 +16,7 @@ import fhir_server.interactions
 import fhir_server.operations
 import ig
 from fhir_server.access import Principal
-from fhir_server.access.principal import ANYONE, SYSTEM
+from fhir_server.access.principal import SYSTEM
 from fhir_server.config import Settings
 from fhir_server.config import settings as environment
 from fhir_server.context import Context
@@ -52,6 +52,7 @@ class Server:
             database, clock, query_seconds=settings.query_seconds, max_pending=settings.max_pending_writes
         )
         self.base_url = settings.base_url or f"http://{settings.host}:{settings.port}/fhir"
+        self.repository.history.base_url = self.base_url
         self.validator = Validator(
             Answers(self.repository, self.base_url),
             Level.of(settings.validation),
@@ -205,8 +206,8 @@ class Application:
         await send({"type": "lifespan.shutdown.complete"})
 
     def _compose(self, server: Server) -> None:
-        def context(base_url: str, request_id: str) -> Context:
-            return server.context(base_url, request_id, ANYONE)
+        def context(base_url: str, request_id: str, principal: Principal) -> Context:
+            return server.context(base_url, request_id, principal)
 
         self._fhir = FhirApp(context, dispatch, self._settings)
         self._site = site(self._settings, counts=server.counts, check=server.check)

@@ -22,13 +22,44 @@ NONE: Document = {"_id": {"$in": []}}
 
 # What tells of no patient, and everybody who is signed in may read.
 SHARED = frozenset(
-    """
-    ActivityDefinition CapabilityStatement ChargeItemDefinition CodeSystem CompartmentDefinition ConceptMap Endpoint
-    EventDefinition ExampleScenario GraphDefinition HealthcareService ImplementationGuide InsurancePlan Library Location
-    Measure Medication MedicationKnowledge MessageDefinition NamingSystem ObservationDefinition OperationDefinition
-    Organization OrganizationAffiliation PlanDefinition Practitioner PractitionerRole Questionnaire SearchParameter
-    Slot SpecimenDefinition StructureDefinition StructureMap Substance TerminologyCapabilities ValueSet
-    """.split()
+    {
+        "ActivityDefinition",
+        "CapabilityStatement",
+        "ChargeItemDefinition",
+        "CodeSystem",
+        "CompartmentDefinition",
+        "ConceptMap",
+        "Endpoint",
+        "EventDefinition",
+        "ExampleScenario",
+        "GraphDefinition",
+        "HealthcareService",
+        "ImplementationGuide",
+        "InsurancePlan",
+        "Library",
+        "Location",
+        "Measure",
+        "Medication",
+        "MedicationKnowledge",
+        "MessageDefinition",
+        "NamingSystem",
+        "ObservationDefinition",
+        "OperationDefinition",
+        "Organization",
+        "OrganizationAffiliation",
+        "PlanDefinition",
+        "Practitioner",
+        "PractitionerRole",
+        "Questionnaire",
+        "SearchParameter",
+        "Slot",
+        "SpecimenDefinition",
+        "StructureDefinition",
+        "StructureMap",
+        "Substance",
+        "TerminologyCapabilities",
+        "ValueSet",
+    }
 )
 # Not in R4's compartment, and a patient's all the same: by these search parameters.
 _DECIDED = {

@@ -16,7 +16,7 @@ async def delete(ctx: Context, request: FhirRequest) -> FhirResponse:
     assert request.type
     if request.id is None:
         return await _conditional(ctx, request)
-    base = await api.current(ctx, request.type, request.id)
+    base = await api.base(ctx, request.type, request.id, "d")
     exact = api.check_if_match(request, base)
     if base is None or base.deleted:
         return FhirResponse(204, version=base.version if base else None)
@@ -52,6 +52,8 @@ async def _conditional(ctx: Context, request: FhirRequest) -> FhirResponse:
 async def _delete_all(ctx: Context, found: list[Stored]) -> None:
     unit = ctx.unit or UnitOfWork()
     for stored in found:
-        unit.add(Write("DELETE", stored.type, stored.id, None, stored, exact=True))
+        write = Write("DELETE", stored.type, stored.id, None, stored, exact=True)
+        await api.authorize(ctx, write)
+        unit.add(write)
     if ctx.unit is None:
         await ctx.repository.commit(unit)

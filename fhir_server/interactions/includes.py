@@ -67,10 +67,10 @@ async def _step(
         while ids and len(fresh) < room:
             some, ids = ids[:room], ids[room:]
             found: dict[str, Stored] = {}
-            await _add(ctx, found, {"_id": {"$in": some}}, len(some), known)
+            await _add(ctx, found, {"_id": {"$in": some}}, len(some), known, action="r")
             fresh.update((one, found[one]) for one in some if one in found)
         if wanted.canonicals:
-            await _add(ctx, fresh, include.canonical_filter(wanted.canonicals), room + len(known), known)
+            await _add(ctx, fresh, include.canonical_filter(wanted.canonicals), room + len(known), known, action="r")
     for filter in include.referring_filters(backward, rows):
         if len(fresh) >= room:
             break
@@ -79,8 +79,11 @@ async def _step(
     return fresh
 
 
-async def _add(ctx: Context, fresh: dict[str, Stored], wanted: Json, limit: int, known: set[str]) -> None:
-    found = await ctx.repository.find(ctx.principal, wanted, limit=limit, keys=True)
+async def _add(
+    ctx: Context, fresh: dict[str, Stored], wanted: Json, limit: int, known: set[str], *, action: str = "s"
+) -> None:
+    """What a resource names can be included by whoever may read it; what names a resource has to be searched for."""
+    found = await ctx.repository.find(ctx.principal, wanted, limit=limit, keys=True, action=action)
     if found.cut:
         raise TooCostly("What is to be included is too large for one page; ask for less with a smaller _count.")
     for stored in found:

@@ -62,7 +62,7 @@ async def _read(ctx: Context, query: Query, find: Find, limit: int, moment: Mome
     repository, sort = ctx.repository, list(find.sort)
     if find.lasting:
         found = await repository.find(
-            ctx.principal, find.filter, sort=sort, limit=limit, keys=keys, contained=contained
+            ctx.principal, find.filter, sort=sort, limit=limit, keys=keys, contained=contained, types=query.types
         )
         return Rows(found, found.cut)
     found, at = await repository.find_at(
@@ -74,6 +74,7 @@ async def _read(ctx: Context, query: Query, find: Find, limit: int, moment: Mome
         contained=contained,
         moment=moment,
         still=find.whole,
+        types=query.types,
     )
     return Rows(found, found.cut, at)
 

@@ -60,7 +60,7 @@ async def _target(ctx: Context, request: FhirRequest) -> Stored:
         if match.stored is None:
             raise NotFound("No resource fits the condition.")
         return match.stored
-    base = await api.current(ctx, request.type, request.id)
+    base = await api.base(ctx, request.type, request.id)
     if base is None:
         raise NotFound(f"There is no {request.type} with this id.")
     if base.deleted:

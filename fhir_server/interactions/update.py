@@ -9,7 +9,7 @@ from fhir_server import api
 from fhir_server.context import Context, FhirRequest, FhirResponse
 from fhir_server.interactions.content import identify, resource_of
 from fhir_server.interactions.create import ATTEMPTS
-from fhir_server.outcomes import Conflict, Invalid, PreconditionFailed
+from fhir_server.outcomes import Conflict, Invalid, NotFound, PreconditionFailed
 from fhir_server.registry import interaction
 from fhir_server.storage.unit_of_work import Lost, Write
 
@@ -27,18 +27,25 @@ async def update(ctx: Context, request: FhirRequest) -> FhirResponse:
         raise Invalid("The id of the body is not the id of the URL.", expression=[f"{request.type}.id"])
     resource = identify(resource, request.id)
     await api.check(ctx, resource, expect_type=request.type)
-    base = await api.current(ctx, request.type, request.id)
-    exact = api.check_if_match(request, base)
-    if request.if_none_match is not None and request.if_none_match.strip() == "*":
-        if base is not None and not base.deleted:
-            raise PreconditionFailed("If-None-Match: * and the resource exists.")
-        exact = True
-    write = Write("PUT", request.type, request.id, resource, base, exact)
-    try:
-        await api.write(ctx, write)
-    except Lost:
-        raise PreconditionFailed("The resource changed meanwhile.") from None
-    return FhirResponse(200, write=write)
+    for _ in range(ATTEMPTS):
+        base = await api.base(ctx, request.type, request.id)
+        exact = api.check_if_match(request, base)
+        if request.if_none_match is not None and request.if_none_match.strip() == "*":
+            if base is not None and not base.deleted:
+                raise PreconditionFailed("If-None-Match: * and the resource exists.")
+            exact = True
+        if base is None and api.is_limited(ctx, request.type):
+            # Whether the id is free, or belongs to what the caller may not see, must look the same.
+            raise NotFound(f"There is no {request.type} with this id, and the caller cannot choose ids.")
+        write = Write("PUT", request.type, request.id, resource, base, exact)
+        try:
+            await api.write(ctx, write)
+        except Lost:
+            if exact:
+                raise PreconditionFailed("The resource changed meanwhile.") from None
+            continue
+        return FhirResponse(200, write=write)
+    raise Conflict("The resource is being changed too often; try again.")
 
 
 async def _conditional(ctx: Context, request: FhirRequest, resource: Json) -> FhirResponse:
@@ -51,6 +58,8 @@ async def _conditional(ctx: Context, request: FhirRequest, resource: Json) -> Fh
         if base is not None and resource.get("id", base.id) != base.id:
             raise Invalid("The body's id is not that of the resource that fits.", expression=[f"{request.type}.id"])
         if base is None and "id" in resource:
+            if api.is_limited(ctx, request.type):
+                raise NotFound("No resource fits the condition, and the caller cannot choose ids.")
             base = await api.current(ctx, request.type, resource["id"])
             if base is not None and not base.deleted:
                 raise Conflict("The id of the body belongs to a resource that does not fit the condition.")

@@ -48,7 +48,8 @@ class Seeker:
         """The "Type/id" of all that the query finds; TooCostly (400) when they are too many."""
         filter = count_filter(query)
         self.steps.append(Step(query.canonical().partition(">")[2], filter, self.limit + 1))
-        return self.few(await self.repository.ids(self.principal, filter, limit=self.limit + 1))
+        found = await self.repository.ids(self.principal, filter, limit=self.limit + 1, types=query.types)
+        return self.few(found)
 
     async def ends(self, filter: dict[str, Any], prefixes: Iterable[str]) -> list[str]:
         """What follows any of these prefixes in the keys of what fits the filter, each once, with the prefix."""

@@ -77,7 +77,7 @@ async def _change(ctx: Context, request: FhirRequest, change: Change) -> FhirRes
 
 
 async def _base(ctx: Context, request: FhirRequest) -> Stored:
-    base = await api.current(ctx, *request.instance())
+    base = await api.base(ctx, *request.instance())
     if base is None:
         raise NotFound(f"There is no {request.type} with this id.")
     if base.deleted:

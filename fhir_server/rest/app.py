@@ -6,12 +6,14 @@ FastAPI serves the pages around it and never sees a FHIR request; docs/decisions
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Container, Mapping, MutableMapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from time import perf_counter
-from typing import Any
+from typing import Any, Protocol
 
+from fhir_server.access import Principal
+from fhir_server.access.principal import ANYONE, NOBODY
 from fhir_server.config import Settings
 from fhir_server.context import Context, FhirRequest, FhirResponse
 from fhir_server.outcomes import FhirError, Forbidden, MethodNotAllowed, NotAcceptable
@@ -40,8 +42,19 @@ from fhir_server.rest.render import Headers, compress, render_body, render_heade
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-MakeContext = Callable[[str, str], Context]  # base URL, request id
+MakeContext = Callable[[str, str, Principal], Context]  # base URL, request id, who asks
 Dispatch = Callable[[Context, FhirRequest], Awaitable[FhirResponse]]
+
+
+class Authenticator(Protocol):
+    """Who a request is from (smart_auth/authenticator.py)."""
+
+    def cached(self, authorization: bytes) -> Principal | None:
+        """The caller of an Authorization header that is known already."""
+
+    async def authenticate(self, authorization: bytes | None, headers: Mapping[bytes, bytes]) -> Principal:
+        """The caller; NOBODY without a header. Raises SignInRequired (401) for a token that does not hold."""
+
 
 METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
@@ -65,9 +78,9 @@ class Exchange:
 class FhirApp:
     """The ASGI application of the FHIR API.
 
-    `make_context(base_url, request_id)` gives each request its Context and `dispatch` answers it. Pages of
-    `allowed_origins` may call it from a browser. Answers above `compress_above` bytes go out as gzip when
-    the caller takes it; 0 means never.
+    `make_context(base_url, request_id, principal)` gives each request its Context and `dispatch` answers it. Without
+    an `authenticator` everybody is ANYONE. Pages of `allowed_origins` may call it from a browser. Answers above
+    `compress_above` bytes go out as gzip when the caller takes it; 0 means never.
     """
 
     def __init__(
@@ -77,7 +90,8 @@ class FhirApp:
         settings: Settings,
         *,
         prefix: str = "/fhir",
-        allowed_origins: frozenset[str] = frozenset(),
+        authenticator: Authenticator | None = None,
+        allowed_origins: Container[bytes] = frozenset(),
         compress_above: int = 0,
         log: RequestLog | None = None,
     ) -> None:
@@ -86,7 +100,9 @@ class FhirApp:
         self._settings = settings
         self._base_urls = BaseUrls(settings, prefix)
         self._skip = len(prefix)
-        self._origins = frozenset(origin.encode() for origin in allowed_origins)
+        self._authenticator = authenticator
+        self._origins = allowed_origins
+        self._crosses = authenticator is not None or bool(allowed_origins)
         self._compress_above = compress_above
         self._log = log or RequestLog(level=settings.log_level)
 
@@ -126,20 +142,33 @@ class FhirApp:
         x.base_url = self._base_urls.of(scope, x.headers)
         method = "GET" if x.method == "HEAD" else x.method
         request = x.request = read_head(method, path, scope["query_string"], x.headers)
+        if method == "OPTIONS":
+            return self._options(x)
+        if method != "GET" and method != "DELETE" and method not in WITH_BODY:
+            raise MethodNotAllowed("FHIR has no such method.", headers={"Allow": METHODS})
+        # Before the content is read: a stranger's 16 MB are nobody's business.
+        principal = await self._principal(x)
         if method in WITH_BODY:
             self._check_origin(x)
             await self._read_content(x, receive)
         elif method == "DELETE":
             self._check_origin(x)
-        elif method == "OPTIONS":
-            return self._options(x)
-        elif method != "GET":
-            raise MethodNotAllowed("FHIR has no such method.", headers={"Allow": METHODS})
         self._negotiate(x)
-        ctx = self._make_context(x.base_url, x.request_id)
+        ctx = self._make_context(x.base_url, x.request_id, principal)
         if b"respond-async" in x.headers.get(b"prefer", b""):
             ctx.state["respond_async"] = True
         return await self._dispatch(ctx, request)
+
+    async def _principal(self, x: Exchange) -> Principal:
+        """Who asks; the CapabilityStatement is told to everybody, whatever token comes with the request."""
+        if self._authenticator is None:
+            return ANYONE
+        if x.request.path == "metadata":
+            return NOBODY
+        header = x.headers.get(b"authorization")
+        if header is not None and (known := self._authenticator.cached(header)) is not None:
+            return known
+        return await self._authenticator.authenticate(header, x.headers)
 
     def _negotiate(self, x: Exchange) -> None:
         request = x.request
@@ -186,9 +215,12 @@ class FhirApp:
                 request.body = decode_body(data, bare, request.method) if data else None
 
     def _check_origin(self, x: Exchange) -> None:
-        """A browser may change things only from our own pages and from the origins that are allowed."""
+        """Without sign-in, a browser may change things only from our own pages and from the origins that are allowed.
+
+        A token is nothing that a browser sends on its own, so with sign-in there is nothing to forge.
+        """
         origin = x.headers.get(b"origin")
-        if origin is None or origin in self._origins:
+        if origin is None or self._authenticator is not None or origin in self._origins:
             return
         host = origin.partition(b"://")[2]
         if host != x.headers.get(b"host") and host.decode("latin-1") != x.base_url.split("/")[2]:
@@ -206,7 +238,7 @@ class FhirApp:
 
     def _render(self, x: Exchange, response: FhirResponse) -> tuple[int, Headers, bytes]:
         headers = render_headers(response, x.base_url, x.request_id)
-        if self._origins:
+        if self._crosses:
             headers += self._cors(x)
         if response.status in (204, 304):
             return response.status, headers, b""

@@ -5,17 +5,24 @@ https://hl7.org/fhir/R4/http.html#history
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from fhir_server.access import Principal
-from fhir_server.access.visibility import visible
+from fhir_server.access.visibility import condition, is_open_to
+from fhir_server.definitions import RESOURCE_TYPES
+from fhir_server.outcomes import TooCostly
+from fhir_server.search.extract import extract
 from fhir_server.storage.database import Database, in_time
 from fhir_server.storage.flusher import Flusher
 from fhir_server.storage.stored import Stored, from_document
 
 Document = dict[str, Any]
+Read = Callable[[Principal, str, str], Awaitable[Stored | None]]
+BINARY = "Binary"  # is open to whom its securityContext is
+_MOST_JUDGED = 20_000  # versions looked at for one page
 _STAMPING = 250_000  # microseconds that another process may take from a write's stamp to its transaction
 PROJECTION = {"j": 1, "v": 1, "u": 1, "t": 1, "d": 1, "r": 1, "m": 1}
 
@@ -39,20 +46,103 @@ class Span:
 class History:
     """The insert-only `version` collection."""
 
-    def __init__(self, database: Database, flusher: Flusher, milliseconds: int) -> None:
+    def __init__(self, database: Database, flusher: Flusher, milliseconds: int, read: Read) -> None:
         self._database = database
+        self._read = read
+        self.base_url = ""  # what absolute references to this server begin with
         self._flusher = flusher
         self._milliseconds = milliseconds
 
     async def vread(self, principal: Principal, type_: str, id_: str, version: int) -> Stored | None:
         """One version, a deletion included; None when there is none of that number."""
-        visible(principal)
-        found = await self._database.version.find_one({"_id": f"{type_}/{id_}/{version}"}, PROJECTION)
+        allowed = condition(principal, type_, "r")
+        if allowed is None:
+            return None
+        stored = await self._version(f"{type_}/{id_}", version)
+        if stored is None or await self.is_open(principal, stored, "r"):
+            return stored
+        return None
+
+    async def _version(self, key: str, version: int) -> Stored | None:
+        found = await self._database.version.find_one({"_id": f"{key}/{version}"}, PROJECTION)
         return from_document(found) if found else None
 
+    async def is_open(self, principal: Principal, version: Stored, action: str) -> bool:
+        """Whether a version may be shown: when what it says is open to the caller, and what the resource says today.
+
+        A deletion is as open as what was deleted: a label or a patient that came later counts for all versions.
+        """
+        allowed = condition(principal, version.type, action)
+        if principal.is_open or allowed is None:
+            return principal.is_open
+        if not allowed and version.type != BINARY:
+            return True
+        if version.deleted and not await self.was_open(principal, version, action):
+            return False
+        if not version.deleted and not await self._content_is_open(principal, version, action):
+            return False
+        latest = await self._database.resource.find_one({"_id": version.key}, {"j": 1, "v": 1, "u": 1, "t": 1, "d": 1})
+        if latest is None or latest["v"] == version.version:
+            return True
+        today = from_document(latest)
+        if today.deleted:
+            return await self.was_open(principal, today, action)
+        return await self._content_is_open(principal, today, action)
+
+    async def was_open(self, principal: Principal, deletion: Stored, action: str) -> bool:
+        """Whether what was deleted was open to the caller."""
+        if condition(principal, deletion.type, action) == {} and deletion.type != BINARY:
+            return True
+        before: Stored | None = deletion
+        while before is not None and before.deleted:
+            before = await self._version(before.key, before.version - 1)
+        return before is not None and await self._content_is_open(principal, before, action)
+
+    async def _content_is_open(self, principal: Principal, version: Stored, action: str) -> bool:
+        if version.type == BINARY:
+            return await self.binary_is_open(principal, version, action)
+        index = extract(version.resource(), base_url=self.base_url).document()
+        return is_open_to(principal, action, {"_id": version.key, "ty": version.type, "u": version.updated, **index})
+
+    async def binary_is_open(self, principal: Principal, binary: Stored, action: str) -> bool:
+        """A Binary is as open as its securityContext; without one it is nobody's in particular.
+
+        https://hl7.org/fhir/R4/binary.html#security
+        """
+        allowed = condition(principal, BINARY, action)
+        if principal.is_open or allowed is None:
+            return principal.is_open
+        reference = binary.resource().get("securityContext", {}).get("reference")
+        if not reference:
+            return not allowed
+        type_, _, id_ = reference.removeprefix(f"{self.base_url}/").partition("/_history/")[0].partition("/")
+        if type_ == BINARY or type_ not in RESOURCE_TYPES:
+            return False
+        context = await self._read(principal, type_, id_)
+        return context is not None and not context.deleted
+
     async def versions(self, principal: Principal, span: Span) -> list[Stored]:
-        """Versions of the span, newest first."""
-        visible(principal)
+        """Versions of the span that the caller may see, newest first."""
+        action = "r" if span.id is not None else "s"
+        types = [span.type] if span.type is not None else sorted(RESOURCE_TYPES)
+        if all(condition(principal, type_, action) == {} and type_ != BINARY for type_ in types) or principal.is_open:
+            return await self._all(span)
+        shown: list[Stored] = []
+        looked, wanted = 0, span.limit
+        while True:
+            page = await self._all(span)
+            looked += len(page)
+            for one in page:
+                if await self.is_open(principal, one, action):
+                    shown.append(one)
+            if len(shown) >= wanted or len(page) < span.limit:
+                return shown[:wanted]
+            if looked > _MOST_JUDGED:
+                raise TooCostly("Too few of the versions are open to the caller; ask by type, by id or by time.")
+            last = page[-1]
+            span = replace(span, after=(last.updated, f"{last.key}/{last.version}"), limit=min(span.limit * 2, 500))
+
+    async def _all(self, span: Span) -> list[Stored]:
         match = _scope(span)
         if span.at is not None:
             return await self._current_at(match, span)
@@ -70,8 +160,14 @@ class History:
         return [from_document(document) for document in documents]
 
     async def count(self, principal: Principal, span: Span) -> int:
-        """How many versions an instance, a type or everything has, whatever the times and the page."""
-        visible(principal)
+        """How many versions an instance, a type or everything has, whatever the times and the page.
+
+        Only those of an instance are counted for a caller who may not see all: TooCostly (400) otherwise.
+        """
+        if not principal.is_open and (span.type is None or condition(principal, span.type, "r") != {}):
+            if span.id is None:
+                raise TooCostly("Versions are counted one resource at a time for callers who may not see all of them.")
+            return len(await self.versions(principal, replace(span, limit=_MOST_JUDGED, since=None, at=None)))
         return await self._database.version.count_documents(_scope(span), maxTimeMS=self._milliseconds)
 
     async def _horizon(self, span: Span) -> int | None:

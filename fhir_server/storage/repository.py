@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -11,8 +12,8 @@ from bson.timestamp import Timestamp
 from pymongo.errors import OperationFailure
 
 from fhir_server.access import Principal
-from fhir_server.access.visibility import visible
-from fhir_server.outcomes import TooCostly, Unavailable
+from fhir_server.access.visibility import condition, is_open_to, visible
+from fhir_server.outcomes import Forbidden, TooCostly, Unavailable
 from fhir_server.storage.clock import Clock
 from fhir_server.storage.concepts import Concepts
 from fhir_server.storage.database import Database, in_time
@@ -22,7 +23,7 @@ from fhir_server.storage.flusher import Flusher
 from fhir_server.storage.generation import generation
 from fhir_server.storage.history import History
 from fhir_server.storage.parameters import Parameters
-from fhir_server.storage.reader import PROJECTION, Reader
+from fhir_server.storage.reader import JUDGED, PROJECTION, Reader
 from fhir_server.storage.stored import Stored, from_document
 from fhir_server.storage.unit_of_work import UnitOfWork
 
@@ -31,6 +32,7 @@ SortKeys = Sequence[tuple[str, int]]
 Moment = tuple[int, int]  # the database's logical time: seconds, and a counter within the second
 MAX_EXPLAINED = 2_000_000  # bytes
 MAX_BYTES = 33_554_432  # characters of the resources' texts that one search holds at once
+BINARY = "Binary"  # is open to whom its securityContext is
 _CHUNK = 50  # rows that are fetched before they are measured
 _FORGOTTEN = (239, 246)  # SnapshotTooOld, SnapshotUnavailable
 
@@ -56,10 +58,11 @@ class Repository:
         self._database = self.database = database
         self._milliseconds = int(query_seconds * 1000)
         self._reader = Reader(self._by_ids)
+        self._judging = Reader(self._with_keys)
         self.flusher = Flusher(database, clock, max_pending=max_pending)
         self.parameters = Parameters(database)
         self.concepts = Concepts(database, self._milliseconds)
-        self.history = History(database, self.flusher, self._milliseconds)
+        self.history = History(database, self.flusher, self._milliseconds, self.read)
 
     async def start(self) -> None:
         """Know the search parameters of the database, and follow them until `stop`."""
@@ -71,32 +74,60 @@ class Repository:
         await self.flusher.drain()
         await self.parameters.stop()
 
-    def _searched(self, principal: Principal, filter: Mapping[str, Any]) -> Document:
+    def _searched(
+        self,
+        principal: Principal,
+        filter: Mapping[str, Any],
+        types: Sequence[str] | None = None,
+        action: str = "s",
+    ) -> Document:
         """The filter, and what the principal may see; Unavailable (503) while the keys that it asks for are rebuilt."""
         if self.parameters.trouble:
             raise Unavailable(self.parameters.trouble, headers={"Retry-After": "30"})
-        return _both(filter, visible(principal))
+        return _both(filter, visible(principal, types, action))
 
-    async def _by_ids(self, keys: list[str]) -> list[Document]:
+    async def _by_ids(self, keys: list[str], projection: Document = PROJECTION) -> list[Document]:
         if len(keys) == 1:
-            one = await self._database.resource.find_one({"_id": keys[0]}, PROJECTION)
+            one = await self._database.resource.find_one({"_id": keys[0]}, projection)
             return [one] if one else []
-        return await self._database.resource.find({"_id": {"$in": keys}}, PROJECTION).to_list()
+        return await self._database.resource.find({"_id": {"$in": keys}}, projection).to_list()
+
+    async def _with_keys(self, keys: list[str]) -> list[Document]:
+        return await self._by_ids(keys, JUDGED)
 
     # ---- reads -------------------------------------------------------------------------------------
 
-    async def read(self, principal: Principal, type_: str, id_: str) -> Stored | None:
-        """The current version, a deletion included (`deleted`); None when there never was one."""
-        visible(principal)
-        return await self._reader.read(f"{type_}/{id_}")
+    async def read(self, principal: Principal, type_: str, id_: str, action: str = "r") -> Stored | None:
+        """The current version, a deletion included (`deleted`); None when there never was one to see.
+
+        `action` is what is to be done with it: what is hidden from the caller is as if it were not there.
+        """
+        allowed = condition(principal, type_, action)
+        if allowed is None:
+            return None
+        if not allowed and type_ != BINARY:
+            return await self._reader.read(f"{type_}/{id_}")
+        stored = await self._judging.read(f"{type_}/{id_}")
+        return stored if stored is not None and await self._is_open(principal, stored, action) else None
+
+    async def _is_open(self, principal: Principal, stored: Stored, action: str) -> bool:
+        """Whether the action is open on it; on a deletion, whether it was on what was deleted."""
+        if stored.deleted:
+            return await self.history.was_open(principal, stored, action)
+        if stored.type == BINARY:
+            return await self.history.binary_is_open(principal, stored, action)
+        assert stored.envelope is not None
+        return is_open_to(principal, action, stored.envelope)
 
     async def read_many(self, principal: Principal, keys: Iterable[str]) -> dict[str, Stored]:
-        """The current versions of these "Type/id", deletions included; what never was is absent."""
-        condition = visible(principal)
+        """The current versions of these "Type/id", deletions included; what never was, or is hidden, is absent."""
         wanted = list(dict.fromkeys(keys))
         found: dict[str, Stored] = {}
+        if not principal.is_open:
+            read = await asyncio.gather(*(self.read(principal, *key.split("/", 1)) for key in wanted))
+            return {key: stored for key, stored in zip(wanted, read, strict=True) if stored is not None}
         for start in range(0, len(wanted), 1000):
-            query = _both({"_id": {"$in": wanted[start : start + 1000]}}, condition)
+            query = {"_id": {"$in": wanted[start : start + 1000]}}
             async for document in self._database.resource.find(query, PROJECTION):
                 found[document["_id"]] = from_document(document)
         return found
@@ -111,10 +142,13 @@ class Repository:
         keys: bool = False,
         contained: bool = False,
         text: bool = True,
+        types: Sequence[str] | None = None,
+        action: str = "s",
     ) -> Found:
         """Up to `limit` current resources that fit the filter and that the principal may see, in `sort` order.
 
         Fewer, and `cut`, when their texts are more than MAX_BYTES together; without `text` they come without it.
+        `types` are those that the filter itself is limited to, where the caller knows.
         `keys` also fetches search keys (for includes), `contained` those of contained resources. Sort values come
         along whenever `sort` uses them.
         """
@@ -128,7 +162,8 @@ class Repository:
         for name, _ in sort:
             if name.startswith("s."):
                 projection[name] = 1
-        cursor = self._database.resource.find(self._searched(principal, filter), projection)
+        wanted = self._searched(principal, filter, types, action)
+        cursor = self._database.resource.find(wanted, projection)
         if sort:
             cursor = cursor.sort(list(sort))
         cursor = cursor.limit(limit).max_time_ms(self._milliseconds)
@@ -153,6 +188,7 @@ class Repository:
         contained: bool = False,
         moment: Moment | None = None,
         still: Mapping[str, Any] | None = None,
+        types: Sequence[str] | None = None,
     ) -> tuple[Found, Moment | None]:
         """As `find`, in the order that was true at a moment (None: now, which is answered beside the resources).
 
@@ -164,7 +200,7 @@ class Repository:
         projection: Document = {"v": 1, "u": 1, "t": 1, "d": 1, "s": 1}
         if moment is None:  # what is read now is today's
             projection |= {"j": 1, **({"k": 1} if keys else {}), **({"c": 1} if contained else {})}
-        command = _snapshot(self._searched(principal, filter), sort, limit, projection, moment)
+        command = _snapshot(self._searched(principal, filter, types), sort, limit, projection, moment)
         command["maxTimeMS"] = self._milliseconds
         try:
             with in_time():
@@ -172,7 +208,9 @@ class Repository:
         except OperationFailure as error:
             if error.code not in _FORGOTTEN:
                 raise
-            found = await self.find(principal, filter, sort=sort, limit=limit, keys=keys, contained=contained)
+            found = await self.find(
+                principal, filter, sort=sort, limit=limit, keys=keys, contained=contained, types=types
+            )
             return found, None
         cursor = answer["cursor"]
         at = (cursor["atClusterTime"].time, cursor["atClusterTime"].inc)
@@ -180,7 +218,15 @@ class Repository:
             # More than one message holds: the same moment again, places first and contents after.
             await self._database.fhir.command({"killCursors": "resource", "cursors": [cursor["id"]]})
             return await self.find_at(
-                principal, filter, sort=sort, limit=limit, keys=keys, contained=contained, moment=at, still=still
+                principal,
+                filter,
+                sort=sort,
+                limit=limit,
+                keys=keys,
+                contained=contained,
+                moment=at,
+                still=still,
+                types=types,
             )
         rows = [from_document(document) for document in cursor["firstBatch"] if "d" not in document]
         found = Found()
@@ -190,7 +236,7 @@ class Repository:
         for start in range(0, len(rows), _CHUNK):
             some = rows[start : start + _CHUNK]
             wanted = {"$and": [dict(still or {}), {"_id": {"$in": [row.key for row in some]}}]}
-            today = await self.find(principal, wanted, limit=len(some), keys=keys, contained=contained)
+            today = await self.find(principal, wanted, limit=len(some), keys=keys, contained=contained, types=types)
             found.add(_in_their_places(some, {row.key: row for row in today}), start + _CHUNK < len(rows))
             if found.cut:
                 break
@@ -205,9 +251,11 @@ class Repository:
             while documents := await cursor.to_list(size):
                 yield [stored for stored in map(from_document, documents) if not stored.deleted]
 
-    async def ids(self, principal: Principal, filter: Mapping[str, Any], *, limit: int) -> list[str]:
+    async def ids(
+        self, principal: Principal, filter: Mapping[str, Any], *, limit: int, types: Sequence[str] | None = None
+    ) -> list[str]:
         """The "Type/id" of up to `limit` current resources that fit, in no order."""
-        cursor = self._database.resource.find(self._searched(principal, filter), {"_id": 1, "d": 1})
+        cursor = self._database.resource.find(self._searched(principal, filter, types), {"_id": 1, "d": 1})
         with in_time():
             found = await cursor.limit(limit).max_time_ms(self._milliseconds).to_list()
         return [document["_id"] for document in found if "d" not in document]
@@ -250,6 +298,8 @@ class Repository:
 
         TooCostly (400) for a filter of more than MAX_EXPLAINED bytes, which the explanation repeats several times.
         """
+        if not principal.is_administrator:
+            raise Forbidden("How the database answers is told to administrators only.")
         if len(encode(dict(filter))) > MAX_EXPLAINED:
             raise TooCostly("What the search has looked up is too much to explain it.")
         find: Document = {"find": "resource", "filter": self._searched(principal, filter), "limit": limit}
@@ -260,17 +310,26 @@ class Repository:
             answer = await self._database.fhir.command({"explain": find, "verbosity": "executionStats"})
         return summary(answer)
 
-    async def count(self, principal: Principal, filter: Mapping[str, Any], *, limit: int | None = None) -> int:
+    async def count(
+        self,
+        principal: Principal,
+        filter: Mapping[str, Any],
+        *,
+        limit: int | None = None,
+        types: Sequence[str] | None = None,
+    ) -> int:
         """How many resources fit, exactly; counting stops at `limit`."""
         options: dict[str, Any] = {"maxTimeMS": self._milliseconds}
         if limit is not None:
             options["limit"] = limit
         with in_time():
-            return await self._database.resource.count_documents(self._searched(principal, filter), **options)
+            return await self._database.resource.count_documents(self._searched(principal, filter, types), **options)
 
-    async def estimate(self, principal: Principal, filter: Mapping[str, Any]) -> int:
+    async def estimate(
+        self, principal: Principal, filter: Mapping[str, Any], types: Sequence[str] | None = None
+    ) -> int:
         """How many resources fit, counted up to a bound: never wrong, only cut off at 10,000."""
-        return await self.count(principal, filter, limit=10_000)
+        return await self.count(principal, filter, limit=10_000, types=types)
 
     async def counts(self, principal: Principal) -> dict[str, int]:
         """Current resources by type, for the landing page and summaries."""
@@ -311,7 +370,8 @@ class Repository:
 
     async def erase(self, principal: Principal, type_: str, id_: str) -> int:
         """Take every version of a resource out for good; answers how many went, 0 when there never was one."""
-        visible(principal)
+        if not principal.is_administrator:
+            raise Forbidden("Only administrators erase.")
         count = await erase(self._database, f"{type_}/{id_}")
         if type_ == self.parameters.observed:
             await self.parameters.refresh()

@@ -32,6 +32,7 @@ class Stored:
     method: str = ""
     updated_then: int = 0  # when it was found by an earlier state: the stamp of that
     contained: list[dict[str, Any]] | None = None
+    envelope: Mapping[str, Any] | None = None  # what conditions are held against, where it was asked for
     content: Json | None = None  # set while a write is pending, when no text exists yet
 
     @property
@@ -63,6 +64,7 @@ def from_document(document: Mapping[str, Any]) -> Stored:
         get("s"),
         get("m", ""),
         contained=get("c"),
+        envelope=document if "ty" in document else None,
     )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from fhir_server.access.principal import ANYONE
+from fhir_server.access import Principal
 from fhir_server.config import Settings
 from fhir_server.context import Context, FhirRequest, FhirResponse
 from fhir_server.rest.app import FhirApp
@@ -51,10 +51,12 @@ class Server:
         self._settings = settings
         self.app = FhirApp(self._context, self._dispatch, settings, log=RequestLog(self.logged), **choices)
 
-    def _context(self, base_url: str, request_id: str) -> Context:
+    def _context(self, base_url: str, request_id: str, principal: Principal) -> Context:
         repository = cast(Repository, None)  # the HTTP layer hands the context on and never looks into it
         validator = cast(Validator, None)
-        return Context(ANYONE, repository, validator, self._settings, base_url, self._dispatch, request_id=request_id)
+        return Context(
+            principal, repository, validator, self._settings, base_url, self._dispatch, request_id=request_id
+        )
 
     async def _dispatch(self, ctx: Context, request: FhirRequest) -> FhirResponse:
         self.context, self.seen = ctx, request

@@ -109,7 +109,7 @@ async def test_compression_when_it_is_on(encoding: str, packed: bool) -> None:
 
 
 async def test_an_allowed_origin_may_read_and_write_and_another_may_not() -> None:
-    allowed = frozenset({"https://app.example"})
+    allowed = frozenset({b"https://app.example"})
     asked = {"Origin": "https://app.example", "Access-Control-Request-Method": "PUT"}
     preflight = await Server(allowed_origins=allowed).call("OPTIONS", "/fhir/Patient/1", asked)
     assert preflight.status == 204
