@@ -22,7 +22,7 @@ class Settings(BaseSettings):
     data_dir: Path = Field(Path("data"), description="Private mongod, generated keys, load progress.")
     base_url: str | None = Field(None, description="Public base URL of the FHIR API, e.g. https://ehr.example/fhir.")
     trusted_proxies: str = Field("", description="Comma list of addresses whose X-Forwarded-* headers are believed.")
-    open: bool = Field(True, description="No sign-in; loopback only. The only mode until SMART lands.")
+    open: bool = Field(False, description="No sign-in, for local trials; loopback only.")
 
     # Database
     mongodb_uri: str | None = Field(
@@ -60,6 +60,31 @@ class Settings(BaseSettings):
     strict_search: bool = Field(True, description="Unknown search parameters are refused unless handling=lenient.")
     multiple_delete: bool = Field(False, description="A conditional delete may delete several matches.")
     log_level: str = Field("info", description="debug, info, warning or error.")
+
+    # Keys of the authorization server
+    master_key_file: Path | None = Field(
+        None, description="What seals secrets at rest, the same file for every host; else data_dir/master.key is made."
+    )
+    signing_key_days: int = Field(90, ge=1, description="At a start, an older key that signs id_tokens is replaced.")
+
+    # Sign-in pages
+    session_idle_minutes: int = Field(60, ge=1, description="A browser session ends when it is not used for so long.")
+    session_hours: int = Field(12, ge=1, description="A browser session ends after so many hours in any case.")
+    second_factor_roles: str = Field("", description="Comma list of roles that must have a second factor; * is all.")
+    login_attempts: int = Field(10, ge=1, description="Failed sign-ins per account in 15 minutes before it is locked.")
+    login_attempts_per_address: int = Field(100, ge=1, description="The same per network address, over all accounts.")
+    self_registration: bool = Field(False, description="Patients may register themselves; needs e-mail.")
+    smtp_url: str = Field("", repr=False, description="smtp://user:password@host:587?starttls=true, or smtps://…")
+    mail_from: str = Field("", description="Sender of e-mails: no-reply@hospital.example.")
+    openid_providers: str = Field("", repr=False, description="OpenID Connect providers to sign in with, as JSON.")
+    service_name: str = Field("FHIR server", description="What the sign-in pages and e-mails call this server.")
+
+    # Endpoints of the authorization server
+    allow_local_endpoints: bool = Field(
+        False, description="A client's jwks_uri may be on this machine or a private network, also over http."
+    )
+    dynamic_registration: bool = Field(False, description="Apps may register themselves (RFC 7591).")
+    offline_access_days: int = Field(90, ge=1, description="An unused refresh token of offline_access ends then.")
 
 
 @lru_cache(1)

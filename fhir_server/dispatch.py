@@ -5,12 +5,11 @@ from __future__ import annotations
 from functools import lru_cache
 
 from fhir_server import api, json
-from fhir_server.access import Principal
-from fhir_server.access.visibility import condition
 from fhir_server.context import Context, FhirRequest, FhirResponse
 from fhir_server.definitions import RESOURCE_TYPES, operations
+from fhir_server.interactions.permit import permit
 from fhir_server.interactions.urls import route
-from fhir_server.outcomes import Forbidden, Invalid, MethodNotAllowed, NoSuchRoute, NotImplementedYet, SignInRequired
+from fhir_server.outcomes import Invalid, MethodNotAllowed, NoSuchRoute, NotImplementedYet
 from fhir_server.registry import Handler, Operation, registry
 from fhir_server.summary import check_elements, summarize
 
@@ -43,44 +42,6 @@ async def dispatch(ctx: Context, request: FhirRequest) -> FhirResponse:
         if part:
             subset(request, response)
     return response
-
-
-# What an interaction does to resources of its type: any of these letters opens the way to its handler.
-_ACTIONS = {
-    "read": "r",
-    "vread": "r",
-    "history-instance": "r",
-    "search-type": "s",
-    "search-compartment": "s",
-    "history-type": "s",
-    "create": "c",
-    "update": "uc",
-    "patch": "u",
-    "delete": "d",
-}
-
-
-def permit(principal: Principal, request: FhirRequest) -> None:
-    """Raise Forbidden (403) when no resource at all could be open to the caller, SignInRequired (401) to nobody.
-
-    It is answered before anything is looked up, so that it tells nothing of what there is.
-    """
-    if principal.is_open or request.interaction == "capabilities":
-        return
-    if principal.is_anonymous:
-        raise SignInRequired("This needs an access token.", headers={"WWW-Authenticate": "Bearer"})
-    actions, type_ = _ACTIONS.get(request.interaction), request.type
-    if actions is None or type_ is None:
-        return
-    if all(condition(principal, type_, action) is None for action in actions):
-        raise Forbidden(f"The caller's scopes and roles do not open {request.interaction} of {type_}.")
-    if _is_conditional(request) and condition(principal, type_, "s") is None:
-        raise Forbidden(f"A condition is a search, and the caller may not search {type_}.")
-
-
-def _is_conditional(request: FhirRequest) -> bool:
-    changes = request.interaction in ("update", "patch", "delete") and request.id is None
-    return changes or request.if_none_exist is not None
 
 
 def _operation(request: FhirRequest) -> Handler:

@@ -26,6 +26,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # Most tests count what they stored themselves; tests/ig loads the guide.
 os.environ.setdefault("FHIR_GUIDE", "false")
+# And most ask nothing of who calls; tests/smart_auth, tests/leak and tests/clients do.
+os.environ.setdefault("FHIR_OPEN", "true")
 
 
 @pytest.fixture(scope="session")

@@ -56,8 +56,9 @@ class Principal:
         """Whether the server itself may be looked after: reindexing, erasing, the audit chain."""
         if self.is_open:
             return True
-        everything = any(scope.level != "patient" and scope.type == "*" for scope in self.scopes)
-        return everything and (bool({"administrator", "super-administrator"} & set(self.roles)) or not self.user)
+        level = "user" if self.user else "system"
+        everything = any(scope.level == level and scope.type == "*" and "d" in scope.actions for scope in self.scopes)
+        return everything and (not self.user or bool({"administrator", "super-administrator"} & set(self.roles)))
 
 
 # The caller when no sign-in is configured (`--open`), and the server's own commands.

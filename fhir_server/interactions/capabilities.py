@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 from fhir_server import __version__, json, model
+from fhir_server.access.principal import SYSTEM
 from fhir_server.config import Settings
 from fhir_server.context import Context, FhirRequest, FhirResponse
 from fhir_server.definitions import FHIR_VERSION, RESOURCE_TYPES, compartments, operations
@@ -54,6 +56,15 @@ NORMATIVE = frozenset(
 NO_GUIDES = Guides()
 MAX_BUILT = 12  # statements that are kept
 _BASE = "http://base.invalid/fhir"  # stands for the base URL in the cached text
+_ORIGIN = "http://base.invalid"  # stands for what the base URL begins with
+_SMART = "http://fhir-registry.smarthealthit.org"
+_OAUTH_URIS = {
+    "authorize": "authorize",
+    "token": "token",
+    "introspect": "introspect",
+    "revoke": "revoke",
+    "manage": "apps",
+}
 _STRICT = "An unknown or unsupported search parameter is refused, unless Prefer: handling=lenient asks to ignore it."
 _LENIENT = "An unknown or unsupported search parameter is ignored, unless Prefer: handling=strict asks to refuse it."
 _OPEN_MODE = "Open mode: there is no sign-in, and everyone who reaches the server may read and change everything."
@@ -75,6 +86,7 @@ async def capabilities(ctx: Context, request: FhirRequest) -> FhirResponse:
     mode = dict(request.query).get("mode", "full")
     if mode not in ("full", "normative", "terminology"):
         raise Invalid("mode is full, normative or terminology.")
+    ctx = replace(ctx, principal=SYSTEM)  # the statement is told to everybody, and alike
     if mode == "terminology":
         built = await asyncio.to_thread(terminology_text, await stored_code_systems(ctx))
         return FhirResponse(text=built.replace(_BASE.encode(), ctx.base_url.encode()))
@@ -89,7 +101,13 @@ async def text_of(settings: Settings, base_url: str, mode: str = "full", guides:
         for old in [key for key in _built if key[1].parameters != choices.parameters or len(_built) > MAX_BUILT]:
             del _built[old]
         text = _built[mode, choices] = await asyncio.to_thread(_build, mode, choices)
-    return text.replace(_BASE.encode(), base_url.encode())
+    return _at(text, base_url)
+
+
+def _at(text: bytes, base_url: str) -> bytes:
+    """The text with the true base URL in place of what stands for it."""
+    origin = base_url.removesuffix("/fhir")
+    return text.replace(_BASE.encode(), base_url.encode()).replace(_ORIGIN.encode(), origin.encode())
 
 
 _built: dict[tuple[str, Choices], bytes] = {}
@@ -115,7 +133,7 @@ def capability_statement(choices: Choices, *, normative: bool = False) -> Json:
             {
                 "mode": "server",
                 "documentation": _STRICT if choices.strict_search else _LENIENT,
-                "security": {"cors": False, "description": _OPEN_MODE if choices.open else "Sign-in is required."},
+                "security": {"cors": False, "description": _OPEN_MODE} if choices.open else _smart(),
                 "resource": [_resource(name, choices) for name in shown],
                 **_some("interaction", _system_interactions()),
                 **_some("searchParam", [_search_param(p, "Resource") for p in _common()]),
@@ -125,6 +143,28 @@ def capability_statement(choices: Choices, *, normative: bool = False) -> Json:
                 ],
             }
         ],
+    }
+
+
+def _smart() -> Json:
+    """https://hl7.org/fhir/smart-app-launch/conformance.html#declaring-support-for-oauth2-endpoints"""
+    uris = [{"url": name, "valueUri": f"{_ORIGIN}/auth/{path}"} for name, path in _OAUTH_URIS.items()]
+    return {
+        "extension": [{"url": f"{_SMART}/StructureDefinition/oauth-uris", "extension": uris}],
+        "cors": True,
+        "service": [
+            {
+                "coding": [
+                    {
+                        "system": "http://terminology.hl7.org/CodeSystem/restful-security-service",
+                        "code": "SMART-on-FHIR",
+                        "display": "SMART-on-FHIR",
+                    }
+                ],
+                "text": "OAuth 2 as SMART App Launch 2.2 profiles it",
+            }
+        ],
+        "description": "Sign-in is required: see [base]/.well-known/smart-configuration.",
     }
 
 

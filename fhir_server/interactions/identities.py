@@ -15,6 +15,7 @@ from fhir_server.context import Context
 from fhir_server.criterion import Criterion
 from fhir_server.interactions.create import existing
 from fhir_server.interactions.entries import Entry
+from fhir_server.interactions.permit import permit
 from fhir_server.interactions.references import Targets
 from fhir_server.interactions.urls import is_id, route
 from fhir_server.outcomes import FhirError, Invalid, MultipleMatches, NotFound
@@ -42,6 +43,7 @@ class Identities:
         """Route every entry and settle which resource it is about; failures name their entry."""
         for entry in entries:
             with_path(entry, route, entry.request)
+            with_path(entry, permit, self._ctx.principal, entry.request)
         conditional = [entry for entry in entries if with_path(entry, _criterion, entry)]
         for entry in conditional:
             with_path(entry, self._note, entry.request.type, _criterion(entry))
@@ -49,6 +51,11 @@ class Identities:
         await self._prefetch(entries)
         for entry in entries:
             with_path(entry, self._decide, entry, bool(conditional))
+        for entry, key in self.deleted:
+            try:
+                await api.authorize(self._ctx, self._unit.writes[key])
+            except FhirError as error:
+                raise error.at(entry.path) from None
 
     def _note(self, type_: str, text: str) -> None:
         if (type_, text) not in self._criteria:
@@ -129,6 +136,7 @@ class Identities:
         assert found.guard is not None
         self._unit.guards[found.guard.id] = found.guard
         id_ = given or str(uuid.uuid4())
+        request.assigned_id = None if given else id_
         request.id, request.path, request.query = id_, f"{request.type}/{id_}", []
         request.if_none_match = "*"
 

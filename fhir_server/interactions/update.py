@@ -34,7 +34,7 @@ async def update(ctx: Context, request: FhirRequest) -> FhirResponse:
             if base is not None and not base.deleted:
                 raise PreconditionFailed("If-None-Match: * and the resource exists.")
             exact = True
-        if base is None and api.is_limited(ctx, request.type):
+        if base is None and request.assigned_id != request.id and api.is_limited(ctx, request.type):
             # Whether the id is free, or belongs to what the caller may not see, must look the same.
             raise NotFound(f"There is no {request.type} with this id, and the caller cannot choose ids.")
         write = Write("PUT", request.type, request.id, resource, base, exact)

@@ -69,6 +69,6 @@ def _instant(moment: datetime) -> str:
 
 
 def _administrators_only(principal: Principal) -> None:
-    """Raise Forbidden (403) for anyone else. Open mode has no others; roles of signed-in callers are asked here."""
-    if not principal.is_open:
+    """Raise Forbidden (403) for anyone else."""
+    if not principal.is_administrator:
         raise Forbidden("Only administrators may reindex.")

@@ -122,7 +122,7 @@ async def test_an_erasure_that_fails_erases_nothing(settings: Settings, monkeypa
 
 async def test_only_administrators_erase(settings: Settings) -> None:
     async with running(settings) as server:
-        ctx = server.context(principal=Principal("someone"))
+        ctx = server.context(principal=Principal("someone", client="app"))
         request = FhirRequest("POST", "Basic/contested/$erase")
         with pytest.raises(FhirError, match="Only administrators") as refusal:
             await ctx.dispatch(ctx, request)

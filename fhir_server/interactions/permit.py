@@ -1,0 +1,45 @@
+"""Whether an interaction can be open to its caller at all: asked before anything is looked up."""
+
+from __future__ import annotations
+
+from fhir_server.access import Principal
+from fhir_server.access.visibility import condition
+from fhir_server.context import FhirRequest
+from fhir_server.outcomes import Forbidden, SignInRequired
+
+# What an interaction does to resources of its type: any of these letters opens the way to its handler.
+_ACTIONS = {
+    "read": "r",
+    "vread": "r",
+    "history-instance": "r",
+    "search-type": "s",
+    "search-compartment": "s",
+    "history-type": "s",
+    "create": "c",
+    "update": "uc",
+    "patch": "u",
+    "delete": "d",
+}
+
+
+def permit(principal: Principal, request: FhirRequest) -> None:
+    """Raise Forbidden (403) when no resource at all could be open to the caller, SignInRequired (401) to nobody.
+
+    It tells nothing of what there is: which resources are open is up to storage.
+    """
+    if principal.is_open or request.interaction == "capabilities":
+        return
+    if principal.is_anonymous:
+        raise SignInRequired("This needs an access token.", headers={"WWW-Authenticate": "Bearer"})
+    actions, type_ = _ACTIONS.get(request.interaction), request.type
+    if actions is None or type_ is None:
+        return
+    if all(condition(principal, type_, action) is None for action in actions):
+        raise Forbidden(f"The caller's scopes and roles do not open {request.interaction} of {type_}.")
+    if _is_conditional(request) and condition(principal, type_, "s") is None:
+        raise Forbidden(f"A condition is a search, and the caller may not search {type_}.")
+
+
+def _is_conditional(request: FhirRequest) -> bool:
+    changes = request.interaction in ("update", "patch", "delete") and request.id is None
+    return changes or request.if_none_exist is not None
