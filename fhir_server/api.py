@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
 
+from fhir_server import auditing
 from fhir_server.access.visibility import condition, is_open_to
 from fhir_server.context import Context, FhirRequest, FhirResponse
 from fhir_server.criterion import Criterion, Match
@@ -140,12 +141,11 @@ async def write(ctx: Context, change: Write, guard: Guard | None = None) -> None
         if change.size() > ctx.settings.max_resource_bytes:
             raise TooLarge(f"A resource may not exceed {ctx.settings.max_resource_bytes} bytes.")
     await authorize(ctx, change)
-    if ctx.unit is not None:
-        ctx.unit.add(change, guard)
-        return
-    unit = UnitOfWork()
+    unit = ctx.unit or UnitOfWork()
     unit.add(change, guard)
-    await ctx.repository.commit(unit)
+    auditing.of_write(ctx, unit, change)
+    if ctx.unit is None:
+        await ctx.repository.commit(unit)
 
 
 async def authorize(ctx: Context, change: Write) -> None:

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from fhir_server.access import Principal
+from fhir_server.audit.entry import Agent, Entry
 from fhir_server.config import Settings
 from fhir_server.storage.repository import Repository
 from fhir_server.storage.unit_of_work import UnitOfWork, Write
@@ -92,3 +93,5 @@ class Context:
     request_id: str = ""
     unit: UnitOfWork | None = None  # set inside a transaction Bundle: writes gather here
     state: dict[str, Any] = field(default_factory=dict)
+    agent: Agent | None = None  # who asks, for the audit trail; None: nobody is told
+    notes: list[Entry] = field(default_factory=list)  # what is to be recorded before the answer goes out

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from fhir_server import api, json
+from fhir_server import api, auditing, json
 from fhir_server.context import Context, FhirRequest, FhirResponse
 from fhir_server.definitions import RESOURCE_TYPES, operations
 from fhir_server.interactions.permit import permit
 from fhir_server.interactions.urls import route
-from fhir_server.outcomes import Invalid, MethodNotAllowed, NoSuchRoute, NotImplementedYet
+from fhir_server.outcomes import FhirError, Invalid, MethodNotAllowed, NoSuchRoute, NotImplementedYet
 from fhir_server.registry import Handler, Operation, registry
 from fhir_server.summary import check_elements, summarize
 
@@ -28,6 +28,19 @@ _SUBSET = {
 
 async def dispatch(ctx: Context, request: FhirRequest) -> FhirResponse:
     """Run one interaction. Raises FhirError; whatever a handler answers is already durable, or part of ctx.unit."""
+    try:
+        response = await _run(ctx, request)
+    except FhirError as error:
+        auditing.note(ctx, request, None, error)
+        raise
+    except Exception:
+        auditing.note(ctx, request, None)
+        raise
+    auditing.note(ctx, request, response)
+    return response
+
+
+async def _run(ctx: Context, request: FhirRequest) -> FhirResponse:
     route(request)
     handler = _operation(request) if request.operation else registry.interactions.get(request.interaction)
     if handler is None:

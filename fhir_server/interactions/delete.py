@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fhir_server import api
+from fhir_server import api, auditing
 from fhir_server.context import Context, FhirRequest, FhirResponse
 from fhir_server.outcomes import Conflict, MultipleMatches, PreconditionFailed
 from fhir_server.registry import interaction
@@ -55,5 +55,6 @@ async def _delete_all(ctx: Context, found: list[Stored]) -> None:
         write = Write("DELETE", stored.type, stored.id, None, stored, exact=True)
         await api.authorize(ctx, write)
         unit.add(write)
+        auditing.of_write(ctx, unit, write)
     if ctx.unit is None:
         await ctx.repository.commit(unit)

@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Iterable
 from typing import Any
 
-from fhir_server import api
+from fhir_server import api, auditing
 from fhir_server.context import Context
 from fhir_server.criterion import Criterion
 from fhir_server.interactions.create import existing
@@ -54,6 +54,7 @@ class Identities:
         for entry, key in self.deleted:
             try:
                 await api.authorize(self._ctx, self._unit.writes[key])
+                auditing.of_write(self._ctx, self._unit, self._unit.writes[key])
             except FhirError as error:
                 raise error.at(entry.path) from None
 

@@ -6,14 +6,16 @@ FastAPI serves the pages around it and never sees a FHIR request; docs/decisions
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Container, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Container, Mapping, MutableMapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any, Protocol
 
+from fhir_server import auditing
 from fhir_server.access import Principal
 from fhir_server.access.principal import ANYONE, NOBODY
+from fhir_server.audit.entry import Agent, Entry
 from fhir_server.config import Settings
 from fhir_server.context import Context, FhirRequest, FhirResponse
 from fhir_server.outcomes import FhirError, Forbidden, MethodNotAllowed, NotAcceptable
@@ -56,6 +58,13 @@ class Authenticator(Protocol):
         """The caller; NOBODY without a header. Raises SignInRequired (401) for a token that does not hold."""
 
 
+class Trail(Protocol):
+    """Where entries become durable (fhir_server/audit/trail.py)."""
+
+    async def record(self, entries: Sequence[Entry]) -> None:
+        """Return once they are; raises Unavailable (503)."""
+
+
 METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 CLIENT_GONE = 499
@@ -73,14 +82,18 @@ class Exchange:
     format: Format | None = None  # None until it is settled
     pretty: bool = False
     request: FhirRequest = field(default_factory=lambda: FhirRequest("", ""))
+    agent: Agent | None = None
+    notes: list[Entry] = field(default_factory=list)  # for the audit trail
+    recorded: bool = False
 
 
 class FhirApp:
     """The ASGI application of the FHIR API.
 
     `make_context(base_url, request_id, principal)` gives each request its Context and `dispatch` answers it. Without
-    an `authenticator` everybody is ANYONE. Pages of `allowed_origins` may call it from a browser. Answers above
-    `compress_above` bytes go out as gzip when the caller takes it; 0 means never.
+    an `authenticator` everybody is ANYONE. What is noted for the `trail` is durable before the answer goes out. Pages
+    of `allowed_origins` may call it from a browser. Answers above `compress_above` bytes go out as gzip when the caller
+    takes it; 0 means never.
     """
 
     def __init__(
@@ -91,6 +104,7 @@ class FhirApp:
         *,
         prefix: str = "/fhir",
         authenticator: Authenticator | None = None,
+        trail: Trail | None = None,
         allowed_origins: Container[bytes] = frozenset(),
         compress_above: int = 0,
         log: RequestLog | None = None,
@@ -101,6 +115,7 @@ class FhirApp:
         self._base_urls = BaseUrls(settings, prefix)
         self._skip = len(prefix)
         self._authenticator = authenticator
+        self._trail = trail
         self._origins = allowed_origins
         self._crosses = authenticator is not None or bool(allowed_origins)
         self._compress_above = compress_above
@@ -127,15 +142,47 @@ class FhirApp:
     async def _answer(self, x: Exchange, scope: Scope, receive: Receive) -> tuple[int, Headers, bytes]:
         """Status, headers and body, whatever happens; raises only Disconnected."""
         try:
-            return self._render(x, await self._run(x, scope, receive))
+            response = await self._run(x, scope, receive)
+            if x.notes:
+                await self._recorded(x)
+            return self._render(x, response)
         except Disconnected:
             raise
         except Exception as error:
-            if x.format is None:
-                # What failed before the format was settled is told in it all the same.
-                with suppress(FhirError):
-                    self._negotiate(x)
-            return self._render(x, response_to(error, x.request_id))
+            return await self._failed(x, scope, error)
+
+    async def _failed(self, x: Exchange, scope: Scope, error: Exception) -> tuple[int, Headers, bytes]:
+        if x.format is None:
+            # What failed before the format was settled is told in it all the same.
+            with suppress(FhirError):
+                self._negotiate(x)
+        response = response_to(error, x.request_id)
+        try:
+            if self._trail is not None and not x.recorded:
+                if not x.notes:
+                    agent = x.agent or self._agent(x, scope, NOBODY)
+                    x.notes.append(auditing.refused(agent, x.request, response.status, x.request_id))
+                await self._recorded(x)
+        except FhirError as lost:
+            response = response_to(lost, x.request_id)
+        return self._render(x, response)
+
+    async def _recorded(self, x: Exchange) -> None:
+        """Return once the trail holds what was noted; raises Unavailable (503), and then nothing else is answered."""
+        x.recorded = True
+        if self._trail is not None:
+            await self._trail.record(x.notes)
+
+    def _agent(self, x: Exchange, scope: Scope, principal: Principal) -> Agent:
+        return Agent.of(
+            principal.name,
+            user=principal.user,
+            client=principal.client,
+            grant=principal.grant,
+            roles=principal.roles,
+            address=self._base_urls.caller(scope, x.headers),
+            software=x.headers.get(b"user-agent", b"").decode("latin-1"),
+        )
 
     async def _run(self, x: Exchange, scope: Scope, receive: Receive) -> FhirResponse:
         path = scope["raw_path"][self._skip :]
@@ -148,6 +195,8 @@ class FhirApp:
             raise MethodNotAllowed("FHIR has no such method.", headers={"Allow": METHODS})
         # Before the content is read: a stranger's 16 MB are nobody's business.
         principal = await self._principal(x)
+        if self._trail is not None:
+            x.agent = self._agent(x, scope, principal)
         if method in WITH_BODY:
             self._check_origin(x)
             await self._read_content(x, receive)
@@ -155,6 +204,9 @@ class FhirApp:
             self._check_origin(x)
         self._negotiate(x)
         ctx = self._make_context(x.base_url, x.request_id, principal)
+        if self._trail is not None:
+            ctx.agent = x.agent
+            x.notes = ctx.notes
         if b"respond-async" in x.headers.get(b"prefer", b""):
             ctx.state["respond_async"] = True
         return await self._dispatch(ctx, request)

@@ -41,6 +41,15 @@ class BaseUrls:
         url = self._of_host(scope["scheme"], headers.get(b"host", b"") or _server(scope))
         return self.configured or url
 
+    def caller(self, scope: Mapping[str, Any], headers: Mapping[bytes, bytes]) -> str:
+        """The network address of the caller; behind a trusted proxy, the one that it names. "" when nobody knows."""
+        client = scope.get("client")
+        if not client:
+            return ""
+        if self._proxies and self._is_proxy(client[0]):
+            return _last(headers, b"x-forwarded-for")[:64] or str(client[0])
+        return str(client[0])
+
     def _from_host(self, scheme: str, header: bytes) -> str:
         host = header.decode("latin-1")
         if not _host.fullmatch(host):

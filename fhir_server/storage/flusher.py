@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import deque
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import structlog
@@ -54,6 +55,16 @@ class Companion(Protocol):
         """Know what is in the database by now."""
 
 
+class Trail(Protocol):
+    """Keeps the units' audit entries, in the transaction of their writes (fhir_server/audit/writes.py)."""
+
+    async def write(self, session: AsyncClientSession, units: Sequence[UnitOfWork]) -> None:
+        """Add them; what an attempt that was given up had added is as if it had never been."""
+
+    def committed(self) -> None:
+        """What was added last is durable."""
+
+
 class _Contended(Exception):
     """The flush met another process's write (or a stale base): read again, drop the losers, repeat."""
 
@@ -68,11 +79,12 @@ class Flusher:
         self._queue: deque[tuple[UnitOfWork, asyncio.Future[None]]] = deque()
         self._runner: asyncio.Task[None] | None = None
         self.companion: Companion | None = None
+        self.audit: Trail | None = None
         self.oldest_open: int | None = None  # stamp before which everything of this process is committed
 
     async def commit(self, unit: UnitOfWork) -> None:
         """Make the unit durable, or raise Lost and leave no trace of it."""
-        if not unit.writes and not unit.markers:
+        if not unit.writes and not unit.markers and not unit.audit:
             return
         if len(self._queue) >= self._max_pending:
             raise Unavailable("Too many writes are waiting.", headers={"Retry-After": "1"})
@@ -196,6 +208,8 @@ class Flusher:
                 await _abort(session)
                 raise
             await self._commit(session, writes, nonce)
+        if self.audit is not None:
+            self.audit.committed()
 
     async def _send(
         self, session: AsyncClientSession, units: list[UnitOfWork], writes: list[Write], nonce: str
@@ -240,6 +254,8 @@ class Flusher:
                 await self.companion.declare(session, observed)
         for id_, marker in (marker for unit in units for marker in unit.markers):
             await database.markers.replace_one({"_id": id_}, marker, upsert=True, session=session)
+        if self.audit is not None:
+            await self.audit.write(session, units)
 
     async def _commit(self, session: AsyncClientSession, writes: list[Write], nonce: str) -> None:
         """Commit; when the answer is lost, ask again and finally look for our own nonce."""

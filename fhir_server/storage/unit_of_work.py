@@ -154,12 +154,16 @@ class Guard:
 
 @dataclass(slots=True)
 class UnitOfWork:
-    """Writes by key in the order they came, the guards they stand under, and markers to set with them."""
+    """Writes by key in the order they came, the guards they stand under, and markers to set with them.
+
+    `audit` are the entries of the audit trail that become durable with the writes, or not at all.
+    """
 
     writes: dict[str, Write] = field(default_factory=dict)
     guards: dict[str, Guard] = field(default_factory=dict)
     markers: list[tuple[str, Json]] = field(default_factory=list)
     known: dict[str, Stored | None] = field(default_factory=dict)  # prefetched current versions
+    audit: list[Any] = field(default_factory=list)  # fhir_server.audit.Entry
 
     def add(self, write: Write, guard: Guard | None = None) -> None:
         self.writes[write.key] = write

@@ -1,0 +1,75 @@
+"""The trail of one process: its two chains, the anchors, and where everything is stored."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import structlog
+
+from fhir_server.audit import anchors
+from fhir_server.audit.anchors import Anchors
+from fhir_server.audit.chain import Chain
+from fhir_server.audit.entry import Entry
+from fhir_server.audit.key import read_keys
+from fhir_server.audit.recorder import Recorder
+from fhir_server.audit.store import Store
+from fhir_server.audit.writes import Writes
+from fhir_server.storage.database import Database
+
+log = structlog.get_logger(__name__)
+
+KEY = "audit.key"  # files in the data directory
+WITNESS = "audit.anchor"
+
+
+class Trail:
+    """Give `writes` to the flusher and `record` whatever else happens; `start` before, `stop` after the flusher's end.
+
+    `alive` names the incarnations of the processes that live (storage/processes.py), `now` is the database's clock.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        data_dir: Path,
+        *,
+        alive: Callable[[], Awaitable[list[str]]],
+        now: Callable[[], int],
+        max_pending: int = 10_000,
+    ) -> None:
+        self._keys = read_keys(data_dir / KEY)
+        self.store = Store(database)
+        key = self._keys[0]
+        self.recorder = Recorder(self.store, Chain(self.store, key, "r", now), max_pending=max_pending)
+        self.writes = Writes(self.store, Chain(self.store, key, "w", now))
+        self.anchors = Anchors(self.store, key, now, alive, data_dir / WITNESS)
+        self._job: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Have the collections and a first anchor, and make anchors from now on."""
+        await self.store.prepare()
+        await self.anchors.first()
+        last = await self.store.last_anchor()
+        if last is not None and anchors.sealed_by(self._keys, last) is None:
+            log.error("the audit trail was sealed with another key: all hosts must share the file", file=KEY)
+        self._job = asyncio.create_task(self.anchors.run())
+
+    async def record(self, entries: Sequence[Entry]) -> None:
+        """Return once the entries are durable; raises Unavailable (503), and then nothing may be answered."""
+        await self.recorder.record(entries)
+
+    async def stop(self) -> None:
+        """Store what was accepted, close the chains and sign for them."""
+        if self._job is not None:
+            self._job.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._job
+        await self.recorder.stop()
+        await self.writes.stop()
+        try:
+            await self.anchors.make(period=0)
+        except Exception as error:
+            log.warning("audit anchor not made", exception=type(error).__name__)

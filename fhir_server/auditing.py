@@ -1,0 +1,130 @@
+"""What the audit trail is told of an interaction: who did what to which resource, and how it ended.
+
+Writes tell of themselves within their own transaction (api.write); everything else is noted here, and recorded before
+the answer goes out (rest/app.py).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlencode
+
+from fhir_server.audit.entry import MAX_PATIENTS, Agent, Entry, action, now, patients_in
+from fhir_server.context import Context, FhirRequest, FhirResponse
+from fhir_server.outcomes import FhirError
+from fhir_server.storage.unit_of_work import UnitOfWork, Write
+
+_WRITES = {"POST": ("create", "C", 201), "PUT": ("update", "U", 200), "PATCH": ("patch", "U", 200)}
+_MARKS = (b'"reference":"Patient/', b'"resourceType":"Patient","id":"')
+_DELETE = ("delete", "D", 204)
+
+
+def note(ctx: Context, request: FhirRequest, response: FhirResponse | None, error: FhirError | None = None) -> None:
+    """Note how an interaction ended; a write that succeeded has told of itself."""
+    if ctx.agent is None or (response is not None and response.write is not None):
+        return
+    status = response.status if response is not None else error.status if error is not None else 500
+    issue = error.issues[0].code if error is not None and error.issues else ""
+    patients = _patients(request, response)
+    ctx.notes.append(
+        _entry(ctx.agent, request, status, issue, patients, request_id=ctx.request_id, purpose=ctx.principal.purpose)
+    )
+
+
+def refused(agent: Agent, request: FhirRequest, status: int, request_id: str) -> Entry:
+    """The entry of a request that was refused before anybody knew what it wanted."""
+    return _entry(agent, request, status, "", (), request_id=request_id)
+
+
+def _entry(
+    agent: Agent,
+    request: FhirRequest,
+    status: int,
+    issue: str,
+    patients: tuple[str, ...],
+    *,
+    request_id: str,
+    purpose: str = "",
+) -> Entry:
+    interaction = request.interaction or request.method.lower()
+    return Entry(
+        now(),
+        interaction,
+        action(interaction),
+        status,
+        agent,
+        type=request.type or "",
+        id=request.id or "",
+        version=request.version or "",
+        query=urlencode(request.query)[:4096] if request.query else "",
+        patients=patients,
+        request=request_id,
+        operation=request.operation or "",
+        purpose=purpose,
+        issue=issue,
+    )
+
+
+def of_write(ctx: Context, unit: UnitOfWork, change: Write) -> None:
+    """Let the unit carry the entry of this write."""
+    if ctx.agent is None:
+        return
+    interaction, letter, status = _WRITES.get(change.method, _DELETE)
+    if interaction == "update" and (change.base is None or change.base.deleted):
+        status = 201
+    unit.audit.append(
+        Entry(
+            now(),
+            interaction,
+            letter,
+            status,
+            ctx.agent,
+            type=change.type,
+            id=change.id,
+            patients=_written(change),
+            request=ctx.request_id,
+            purpose=ctx.principal.purpose,
+            bundle="transaction" if ctx.unit is not None else "",
+        )
+    )
+
+
+def _written(change: Write) -> tuple[str, ...]:
+    """The patients that a write is about, by its search keys; of a deletion, those that the resource named."""
+    if change.type == "Patient":
+        return (change.key,)
+    if change.resource is None:
+        return patients_in(change.base.text) if change.base is not None else ()
+    found = {key.partition(">")[2] for key in change.index.get("k", ()) if ">Patient/" in key}
+    return tuple(sorted(found))
+
+
+def _patients(request: FhirRequest, response: FhirResponse | None) -> tuple[str, ...]:
+    if response is None:
+        return (f"Patient/{request.id}",) if request.type == "Patient" and request.id else ()
+    if request.type == "Patient" and request.id and response.text is not None and not request.operation:
+        return (f"Patient/{request.id}",)
+    if response.text is not None and request.interaction != "capabilities":
+        return _referred(response.text)
+    if response.resource is not None and request.operation:
+        return _named(response.resource)
+    return ()
+
+
+def _referred(text: bytes) -> tuple[str, ...]:
+    """The patients that a resource or a Bundle, as it is stored, is about or refers to."""
+    found: dict[bytes, None] = {}
+    for mark in _MARKS:
+        start = text.find(mark)
+        while start >= 0 and len(found) < MAX_PATIENTS:
+            start += len(mark)
+            id_ = text[start : start + 65].partition(b'"')[0].partition(b"/")[0]
+            found[id_] = None
+            start = text.find(mark, start)
+    return tuple([f"Patient/{id_.decode('latin-1')}" for id_ in found])
+
+
+def _named(resource: dict[str, Any]) -> tuple[str, ...]:
+    """The patients among a Bundle's entries."""
+    entries = [entry.get("resource", {}) for entry in resource.get("entry", ())]
+    return tuple({f"Patient/{one.get('id')}": None for one in entries if one.get("resourceType") == "Patient"})

@@ -1,0 +1,170 @@
+"""Signing in: the password, then the second factor where there is one; and signing out.
+
+Unknown names and wrong passwords get the same answer in the same time.
+"""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Response
+
+from fhir_server.outcomes import TooManyRequests
+from smart_auth import authorize, second_factor
+from smart_auth.limits import Limit
+from smart_auth.outside import providers_of
+from smart_auth.page import Pages, Visit, cookie_of, local_path
+from smart_auth.pending import Pending
+from smart_auth.service import SmartAuth
+from smart_auth.users import User
+
+WINDOW = 15 * 60
+SECOND_FACTOR = Limit("second-factor", 5, WINDOW)
+
+
+def routes(auth: SmartAuth) -> APIRouter:
+    """/auth/login, /auth/second-factor, /auth/logout."""
+    pages = Pages(auth)
+
+    @pages.get("/auth/login")
+    async def form(visit: Visit) -> Response:
+        pending = await _pending(visit)
+        if pending is not None and not authorize.must_sign_in(visit, pending):
+            return visit.go("/auth/continue", request=pending.id)
+        if pending is None and visit.user is not None:
+            return visit.go(local_path(visit.query("next")))
+        login = pending.request.login_hint if pending is not None else ""
+        return _form(visit, pending, login=login[:64])
+
+    @pages.post("/auth/login")
+    async def sign_in(visit: Visit) -> Response:
+        return await _sign_in(visit, await _pending(visit))
+
+    @pages.get("/auth/second-factor")
+    async def second_form(visit: Visit) -> Response:
+        if visit.session is None or visit.session.due != "second-factor":
+            return onward(visit)
+        await _pending(visit)
+        return visit.show("second_factor.html", **_ways_on(visit))
+
+    @pages.post("/auth/second-factor")
+    async def second(visit: Visit) -> Response:
+        await _pending(visit)
+        return await _second(pages, visit)
+
+    @pages.get("/auth/logout")
+    async def leave_form(visit: Visit) -> Response:
+        return visit.show("logout.html") if visit.session is not None else visit.go("/auth/login")
+
+    @pages.post("/auth/logout")
+    async def leave(visit: Visit) -> Response:
+        if visit.session is not None:
+            await auth.sessions.end(visit.session)
+        visit.user = visit.session = None
+        response = visit.message(
+            "You are signed out", "You can close this window.", link=("/auth/login", "Sign in again")
+        )
+        pages.cookie.clear(response)
+        return response
+
+    return pages.router
+
+
+async def _pending(visit: Visit) -> Pending | None:
+    """The app's request that the sign-in is for, if it is for one."""
+    return await authorize.waiting(visit) if visit.form.one("request") or visit.query("request") else None
+
+
+def _ways_on(visit: Visit) -> dict[str, str]:
+    """Where the sign-in leads, for the hidden fields of its forms."""
+    return {
+        "request": visit.form.one("request") or visit.query("request"),
+        "next": visit.form.one("next") or visit.query("next"),
+    }
+
+
+def onward(visit: Visit, session_due: str = "") -> Response:
+    """To the next step of signing in, to the app's request, or to the page that was asked for."""
+    ways = _ways_on(visit)
+    if session_due:
+        page = "/auth/second-factor" if session_due == "second-factor" else "/auth/second-factor/set-up"
+        return visit.go(page, **ways)
+    if ways["request"]:
+        return visit.go("/auth/continue", request=ways["request"])
+    return visit.go(local_path(ways["next"]))
+
+
+def _form(visit: Visit, pending: Pending | None, status: int = 200, **values: object) -> Response:
+    settings = visit.auth.settings
+    shown: dict[str, object] = {
+        "login": "",
+        "client": pending.request.client if pending is not None else None,
+        "providers": providers_of(settings),
+        "registration": settings.self_registration,
+        **_ways_on(visit),
+        **values,
+    }
+    return visit.show("login.html", status, **shown)
+
+
+async def _sign_in(visit: Visit, pending: Pending | None) -> Response:
+    auth, login, password = visit.auth, visit.form.one("login")[:254], visit.form.raw("password")
+    missing = {name: text for name, text in _MISSING.items() if not visit.form.one(name)}
+    if missing:
+        return _form(visit, pending, 422, login=login, errors=missing)
+    account = Limit("login-account", auth.settings.login_attempts, WINDOW)
+    address = Limit("login-address", auth.settings.login_attempts_per_address, WINDOW)
+    known = await auth.users.by_login(login)
+    key = known.id if known is not None else login
+    try:
+        await auth.limits.count(address, visit.address)
+        await auth.limits.count(account, key)
+    except TooManyRequests as error:
+        response = _form(visit, pending, 429, login=login, failed=str(error))
+        response.headers.update(error.headers)
+        return response
+    user = await auth.users.check_password(known, password)
+    if user is None:
+        return _form(visit, pending, 403, login=login, failed=_WRONG)
+    await auth.limits.forget(account, key)
+    await auth.limits.give_back(address, visit.address)
+    return await enter(visit, user)
+
+
+_MISSING = {"login": "Enter your user name or e-mail address.", "password": "Enter your password."}
+_WRONG = "The user name or the password is wrong."
+
+
+async def enter(visit: Visit, user: User, *, proven: bool = False) -> Response:
+    """A new session for someone who has shown who they are, but for a second factor unless it is `proven`."""
+    due = "" if proven else due_of(visit.auth, user)
+    secret = await visit.auth.sessions.start(user.id, due=due, before=visit.secret)
+    response = onward(visit, due)
+    cookie_of(visit.auth).set(response, secret)
+    return response
+
+
+def due_of(auth: SmartAuth, user: User) -> str:
+    """What is still to be shown after the password."""
+    if user.has_second_factor:
+        return "second-factor"
+    return "enrolment" if second_factor.is_required(user.roles, auth.settings.second_factor_roles) else ""
+
+
+async def _second(pages: Pages, visit: Visit) -> Response:
+    auth, session = visit.auth, visit.session
+    user = await auth.users.get(session.user) if session is not None else None
+    if session is None or user is None or session.due != "second-factor":
+        return visit.go("/auth/login", **_ways_on(visit))
+    try:
+        await auth.limits.count(SECOND_FACTOR, user.id)
+    except TooManyRequests as error:
+        response = visit.show("second_factor.html", 429, errors={"code": str(error)}, **_ways_on(visit))
+        response.headers.update(error.headers)
+        return response
+    if not await second_factor.check(auth.users, auth.keys, user, visit.form.one("code")):
+        wrong = {"code": "This code is wrong, or was used before. Wait for the next one and try again."}
+        return visit.show("second_factor.html", 403, errors=wrong, **_ways_on(visit))
+    await auth.limits.forget(SECOND_FACTOR, user.id)
+    secret = await auth.sessions.complete(session)
+    response = onward(visit)
+    pages.cookie.set(response, secret)
+    return response
