@@ -23,6 +23,10 @@ class Settings(BaseSettings):
     base_url: str | None = Field(None, description="Public base URL of the FHIR API, e.g. https://ehr.example/fhir.")
     trusted_proxies: str = Field("", description="Comma list of addresses whose X-Forwarded-* headers are believed.")
     open: bool = Field(False, description="No sign-in, for local trials; loopback only.")
+    audit: bool = Field(True, description="Every interaction leaves an entry in the audit trail.")
+    audit_key_file: Path | None = Field(
+        None, description="What seals the audit trail, the same file for every host; else data_dir/audit.key is made."
+    )
 
     # Database
     mongodb_uri: str | None = Field(
@@ -85,6 +89,15 @@ class Settings(BaseSettings):
     )
     dynamic_registration: bool = Field(False, description="Apps may register themselves (RFC 7591).")
     offline_access_days: int = Field(90, ge=1, description="An unused refresh token of offline_access ends then.")
+
+    # Tokens of an outside authorization server, beside our own
+    external_issuer: str = Field("", description="Its issuer, the `iss` of its tokens; empty: there is none.")
+    external_jwks_uri: str = Field("", description="Its keys, for access tokens that are JWTs.")
+    external_audience: str = Field("", description="The `aud` of its tokens; the FHIR base URL unless given.")
+    external_introspection_url: str = Field("", description="Where it is asked about tokens that are not JWTs.")
+    external_client_id: str = Field("", description="Our client_id at its introspection endpoint.")
+    external_client_secret: str = Field("", repr=False, description="Our secret at its introspection endpoint.")
+    external_role: str = Field("", description="Role of its practitioners who have no account here; empty: none.")
 
 
 @lru_cache(1)

@@ -17,6 +17,7 @@ import fhir_server.operations
 import ig
 from fhir_server.access import Principal
 from fhir_server.access.principal import SYSTEM
+from fhir_server.audit.trail import Trail
 from fhir_server.config import Settings
 from fhir_server.config import settings as environment
 from fhir_server.context import Context
@@ -32,6 +33,7 @@ from fhir_server.storage.database import Database
 from fhir_server.storage.reindex import Reindexer
 from fhir_server.storage.repository import Repository
 from fhir_server.validation import Answers, Level, Validator
+from smart_auth.service import SmartAuth
 
 log = structlog.get_logger(__name__)
 
@@ -59,6 +61,7 @@ class Server:
             settings.enforced_profiles,
             strict=settings.strict_validation,
         )
+        self.trail: Trail | None = None  # while it serves
         self.reindexer = Reindexer(database, self.repository.parameters, partial(extract, base_url=self.base_url))
 
     def context(self, base_url: str = "", request_id: str = "", principal: Principal = SYSTEM) -> Context:
@@ -139,6 +142,11 @@ async def running(settings: Settings, *, works: bool = False) -> AsyncIterator[S
         server = Server(settings, database, clock, await database.secret())
         server.repository.parameters.processes.works = works
         await server.repository.start()
+        if works and settings.audit:
+            processes = server.repository.parameters.processes
+            server.trail = Trail(database, settings.data_dir, alive=processes.alive, now=clock.now)
+            await server.trail.start()
+            server.repository.flusher.audit = server.trail.writes
         _spare_the_collector()
         tasks = [asyncio.create_task(_keep_time(database, clock))]
         if works:
@@ -150,6 +158,8 @@ async def running(settings: Settings, *, works: bool = False) -> AsyncIterator[S
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await server.repository.stop()
+            if server.trail is not None:
+                await server.trail.stop()
     finally:
         await database.close()
 
@@ -177,12 +187,13 @@ class Application:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._fhir: FhirApp | None = None
+        self._auth: SmartAuth | None = None
         self._site: Any = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
-        elif self._fhir is not None and (scope["path"] == "/fhir" or scope["path"].startswith("/fhir/")):
+        elif self._fhir is not None and _is_fhir(scope["path"]):
             await self._fhir(scope, receive, send)
         else:
             await self._site(scope, receive, send)
@@ -194,6 +205,10 @@ class Application:
             server = await manager.__aenter__()
             guides = [Path(str(ig.package_folder()))] if self._settings.guide else []
             await install_configured(server.context(), server.database, self._settings.packages, guides)
+            if not self._settings.open:
+                self._auth = SmartAuth(self._settings, server.database, server.repository)
+                await self._auth.start()
+                server.repository.settle = self._auth.changes.settle
             self._compose(server)
             warm()
         except Exception as error:
@@ -202,15 +217,35 @@ class Application:
             return
         await send({"type": "lifespan.startup.complete"})
         await receive()
+        if self._auth is not None:
+            await self._auth.stop()
         await manager.__aexit__(None, None, None)
         await send({"type": "lifespan.shutdown.complete"})
 
     def _compose(self, server: Server) -> None:
         def context(base_url: str, request_id: str, principal: Principal) -> Context:
-            return server.context(base_url, request_id, principal)
+            made = server.context(base_url, request_id, principal)
+            if auth is not None:
+                made.state["auth"] = auth
+            return made
 
-        self._fhir = FhirApp(context, dispatch, self._settings)
+        auth = self._auth
+        self._fhir = FhirApp(
+            context,
+            dispatch,
+            self._settings,
+            authenticator=auth.authenticator if auth is not None else None,
+            allowed_origins=auth.origins if auth is not None else frozenset(),
+            trail=server.trail,
+        )
         self._site = site(self._settings, counts=server.counts, check=server.check)
+        if auth is not None:
+            self._site.include_router(auth.routes())
+
+
+def _is_fhir(path: str) -> bool:
+    """Whether the FHIR API answers; what is well known below its base is a page like others."""
+    return (path == "/fhir" or path.startswith("/fhir/")) and not path.startswith("/fhir/.well-known/")
 
 
 def create_app(settings: Settings | None = None) -> Application:

@@ -68,6 +68,14 @@ class Entry(msgspec.Struct, array_like=True, gc=False):
     issue: str = ""  # the issue code of a refusal
 
     @property
+    def subjects(self) -> tuple[str, ...]:
+        """The patients concerned, among them one that is itself what was asked for."""
+        if self.type != "Patient" or not self.id:
+            return self.patients
+        own = f"Patient/{self.id}"
+        return self.patients if own in self.patients else (own, *self.patients)
+
+    @property
     def outcome(self) -> int:
         """R4's outcome: 0 success, 4 minor failure, 8 refused, 12 the server failed."""
         if self.status < 400:

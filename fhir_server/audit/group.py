@@ -91,7 +91,7 @@ def keys(entries: Iterable[Entry]) -> list[str]:
     """What a group is found by: patients (p), users (a) and the resources (e) of its entries."""
     found: dict[str, None] = {}
     for entry in entries:
-        for patient in entry.patients:
+        for patient in entry.subjects:
             found["p" + patient] = None
         if entry.agent.user:
             found["a" + entry.agent.user] = None

@@ -26,7 +26,7 @@ WITNESS = "audit.anchor"
 
 
 class Trail:
-    """Give `writes` to the flusher and `record` whatever else happens; `start` before, `stop` after the flusher's end.
+    """Give `writes` to the flusher and `record` whatever else happens; `stop` after the flusher's end.
 
     `alive` names the incarnations of the processes that live (storage/processes.py), `now` is the database's clock.
     """
@@ -38,11 +38,12 @@ class Trail:
         *,
         alive: Callable[[], Awaitable[list[str]]],
         now: Callable[[], int],
+        key_file: Path | None = None,
         max_pending: int = 10_000,
     ) -> None:
-        self._keys = read_keys(data_dir / KEY)
+        self.keys = read_keys(key_file or data_dir / KEY)
         self.store = Store(database)
-        key = self._keys[0]
+        key = self.keys[0]
         self.recorder = Recorder(self.store, Chain(self.store, key, "r", now), max_pending=max_pending)
         self.writes = Writes(self.store, Chain(self.store, key, "w", now))
         self.anchors = Anchors(self.store, key, now, alive, data_dir / WITNESS)
@@ -53,7 +54,7 @@ class Trail:
         await self.store.prepare()
         await self.anchors.first()
         last = await self.store.last_anchor()
-        if last is not None and anchors.sealed_by(self._keys, last) is None:
+        if last is not None and anchors.sealed_by(self.keys, last) is None:
             log.error("the audit trail was sealed with another key: all hosts must share the file", file=KEY)
         self._job = asyncio.create_task(self.anchors.run())
 

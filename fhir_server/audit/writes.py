@@ -35,6 +35,7 @@ class Writes:
                 write = unit.writes.get(f"{entry.type}/{entry.id}")
                 if write is not None:
                     entry.version = str(write.version)
+                    entry.status = 201 if write.created and entry.status == 200 else entry.status
                 entries.append(entry)
         if not entries:
             return

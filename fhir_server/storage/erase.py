@@ -10,7 +10,7 @@ from pymongo.read_concern import ReadConcern
 from fhir_server.outcomes import Unavailable
 from fhir_server.storage.database import DURABLE, Database
 from fhir_server.storage.declarations import OBSERVED, Change, settle
-from fhir_server.storage.generation import DEFINING, advance
+from fhir_server.storage.generation import DEFINING, advance, advance_access
 
 PATIENCE = 30.0  # seconds to go on trying while others write the resource, or the database is away
 _SNAPSHOT = ReadConcern("snapshot")
@@ -32,6 +32,7 @@ async def erase(database: Database, key: str) -> int:
             await settle(database, session, [Change(key, None)])
         if key.partition("/")[0] in DEFINING:
             await advance(database, session)
+        await advance_access(database, {key.partition("/")[0]}, session)
         return max(versions.deleted_count, current.deleted_count)
 
     try:

@@ -21,7 +21,7 @@ from pymongo.read_concern import ReadConcern
 from fhir_server.outcomes import FhirError, Unavailable
 from fhir_server.storage.clock import Clock
 from fhir_server.storage.database import DURABLE, Database
-from fhir_server.storage.generation import DEFINING, advance
+from fhir_server.storage.generation import DEFINING, advance, advance_access
 from fhir_server.storage.reader import PROJECTION
 from fhir_server.storage.stored import Stored, from_document
 from fhir_server.storage.unit_of_work import Lost, UnitOfWork, Write
@@ -246,8 +246,10 @@ class Flusher:
             if done.matched_count + done.inserted_count != len(guards):
                 await _abort(session)
                 raise _Contended
-        if any(write.type in DEFINING for write in writes):
+        types = {write.type for write in writes}
+        if not types.isdisjoint(DEFINING):
             await advance(database, session)
+        await advance_access(database, types, session)
         if self.companion is not None:
             observed = [write for write in writes if write.type == self.companion.observed]
             if observed:

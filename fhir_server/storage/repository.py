@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from bson import encode
@@ -20,7 +20,7 @@ from fhir_server.storage.database import Database, in_time
 from fhir_server.storage.erase import erase
 from fhir_server.storage.explain import summary
 from fhir_server.storage.flusher import Flusher
-from fhir_server.storage.generation import generation
+from fhir_server.storage.generation import CARE, RIGHTS, generation
 from fhir_server.storage.history import History
 from fhir_server.storage.parameters import Parameters
 from fhir_server.storage.reader import JUDGED, PROJECTION, Reader
@@ -62,6 +62,8 @@ class Repository:
         self.flusher = Flusher(database, clock, max_pending=max_pending)
         self.parameters = Parameters(database)
         self.concepts = Concepts(database, self._milliseconds)
+        # Told of committed changes of what callers' rights are made from, before they are answered.
+        self.settle: Callable[[Collection[str]], Awaitable[None]] | None = None
         self.history = History(database, self.flusher, self._milliseconds, self.read)
 
     async def start(self) -> None:
@@ -367,6 +369,8 @@ class Repository:
     async def commit(self, unit: UnitOfWork) -> None:
         """Write everything in the unit, durably, or nothing (raises Lost, Unavailable)."""
         await self.flusher.commit(unit)
+        if self.settle is not None and (changed := _bearing_on_rights(unit)):
+            await self.settle(changed)
 
     async def erase(self, principal: Principal, type_: str, id_: str) -> int:
         """Take every version of a resource out for good; answers how many went, 0 when there never was one."""
@@ -375,7 +379,23 @@ class Repository:
         count = await erase(self._database, f"{type_}/{id_}")
         if type_ == self.parameters.observed:
             await self.parameters.refresh()
+        if self.settle is not None and type_ in RIGHTS | CARE:
+            await self.settle({type_})
         return count
+
+
+def _bearing_on_rights(unit: UnitOfWork) -> set[str]:
+    """The types written from which callers' rights are made.
+
+    A Practitioner that is new takes no rights away, so nobody needs to wait until every process knows of one.
+    """
+    found: set[str] = set()
+    for write in unit.writes.values():
+        if write.type in RIGHTS:
+            found.add(write.type if write.base is not None or write.type == "Consent" else "CareTeam")
+        elif write.type in CARE:
+            found.add(write.type)
+    return found
 
 
 def _snapshot(filter: Document, sort: SortKeys, limit: int, projection: Document, moment: Moment | None) -> Document:
