@@ -5,11 +5,12 @@ from __future__ import annotations
 from functools import lru_cache
 
 from fhir_server import api, auditing, json
+from fhir_server.access.roles import may_run
 from fhir_server.context import Context, FhirRequest, FhirResponse
 from fhir_server.definitions import RESOURCE_TYPES, operations
 from fhir_server.interactions.permit import permit
 from fhir_server.interactions.urls import route
-from fhir_server.outcomes import FhirError, Invalid, MethodNotAllowed, NoSuchRoute, NotImplementedYet
+from fhir_server.outcomes import FhirError, Forbidden, Invalid, MethodNotAllowed, NoSuchRoute, NotImplementedYet
 from fhir_server.registry import Handler, Operation, registry
 from fhir_server.summary import check_elements, summarize
 
@@ -46,6 +47,8 @@ async def _run(ctx: Context, request: FhirRequest) -> FhirResponse:
     if handler is None:
         raise NotImplementedYet(f"{request.interaction} is not built yet.")
     permit(ctx.principal, request)
+    if request.operation and not may_run(ctx.principal, request.operation):
+        raise Forbidden(f"The caller's role does not open ${request.operation}.")
     part = bool(request.query) and request.interaction in _SUBSET
     if part:
         check_subset(request)  # before the handler: a refusal must not come after a write

@@ -33,6 +33,8 @@ from fhir_server.storage.database import Database
 from fhir_server.storage.reindex import Reindexer
 from fhir_server.storage.repository import Repository
 from fhir_server.validation import Answers, Level, Validator
+from smart_auth.origins import Origins
+from smart_auth.routes import routes
 from smart_auth.service import SmartAuth
 
 log = structlog.get_logger(__name__)
@@ -188,6 +190,7 @@ class Application:
         self._settings = settings
         self._fhir: FhirApp | None = None
         self._auth: SmartAuth | None = None
+        self._origins: Origins | None = None
         self._site: Any = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -207,7 +210,10 @@ class Application:
             await install_configured(server.context(), server.database, self._settings.packages, guides)
             if not self._settings.open:
                 self._auth = SmartAuth(self._settings, server.database, server.repository)
+                await self._auth.prepare()
                 await self._auth.start()
+                self._origins = Origins(server.database)
+                await self._origins.start()
                 server.repository.settle = self._auth.changes.settle
             self._compose(server)
             warm()
@@ -217,7 +223,8 @@ class Application:
             return
         await send({"type": "lifespan.startup.complete"})
         await receive()
-        if self._auth is not None:
+        if self._auth is not None and self._origins is not None:
+            await self._origins.stop()
             await self._auth.stop()
         await manager.__aexit__(None, None, None)
         await send({"type": "lifespan.shutdown.complete"})
@@ -235,12 +242,12 @@ class Application:
             dispatch,
             self._settings,
             authenticator=auth.authenticator if auth is not None else None,
-            allowed_origins=auth.origins if auth is not None else frozenset(),
+            allowed_origins=self._origins if self._origins is not None else frozenset(),
             trail=server.trail,
         )
         self._site = site(self._settings, counts=server.counts, check=server.check)
         if auth is not None:
-            self._site.include_router(auth.routes())
+            self._site.include_router(routes(auth))
 
 
 def _is_fhir(path: str) -> bool:

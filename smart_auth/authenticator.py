@@ -9,15 +9,15 @@ import asyncio
 import re
 import time
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf
 
 from fhir_server.access.principal import NOBODY, Principal
 from fhir_server.access.scopes import Scope, resource_scopes
-from fhir_server.outcomes import SignInRequired, Unavailable
+from fhir_server.outcomes import FhirError, SignInRequired, Unavailable
 from fhir_server.storage.repository import Repository
-from smart_auth.bearings import bearings
+from smart_auth.bearings import STAFF, bearings, sees_panel
 from smart_auth.changes import Changes, seconds
 from smart_auth.clients import Clients
 from smart_auth.external import External, Outside
@@ -30,26 +30,25 @@ KEPT = 60.0  # seconds after which a principal is made anew, whatever else
 CHALLENGE = 'Bearer realm="fhir"'
 _SCHEME = re.compile(rb"bearer(?: |$)", re.IGNORECASE)
 _BEARER = re.compile(rb"bearer +([A-Za-z0-9._~+/-]{1,4096}={0,2})", re.IGNORECASE)
+OPERATOR = "operator"  # in place of a client: tokens that a command of this server made
+_ID = re.compile(r"[A-Za-z0-9.-]{1,64}")
 _TRIES = 5  # how often rights may change, or a lease run out, while they are read
 _SECOND = 1_000_000  # microseconds
 
 
 @dataclass(frozen=True, slots=True)
 class _Made:
-    """A principal, and how long what it was made from stays so."""
-
     principal: Principal
-    until: float  # microseconds since 1970
-    generation: int  # the count it was made under
-    has_panel: bool  # then that count takes in who is in whose care
+    until: float = inf  # microseconds since 1970, when something it was made from ends by itself
+    follows_care: bool = False  # it also depends on CareTeams and orders
 
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
     principal: Principal
     until: float  # on the clock of `seconds`
-    generation: int
-    has_panel: bool
+    generation: int  # the count it was made under: `total` when it follows care, `rights` when not
+    follows_care: bool
 
 
 class Authenticator:
@@ -89,7 +88,7 @@ class Authenticator:
         changes, now = self._changes, seconds()
         if now >= changes.until or now >= kept.until:
             return None
-        if kept.generation != (changes.total if kept.has_panel else changes.rights):
+        if kept.generation != (changes.total if kept.follows_care else changes.rights):
             return None
         changes.used = True
         self._kept.move_to_end(authorization)
@@ -123,6 +122,8 @@ class Authenticator:
 
     async def _of_token(self, token: str) -> _Kept:
         """What the token stands for now. Raises SignInRequired (401)."""
+        # First the counts and the times: what changes while the rest is read makes it too old, never too new.
+        rights, total = self._changes.rights, self._changes.total
         began, today = seconds(), time.time()
         outside = None
         live = await self._tokens.find(token)
@@ -135,7 +136,7 @@ class Authenticator:
             raise refused("The user or the client of the access token is not active.")
         # The wall clock is asked once: whoever sets it later neither shortens nor stretches a life.
         left = min(live.expires.timestamp(), made.until / _SECOND) - today
-        return _Kept(made.principal, began + min(left, KEPT), made.generation, made.has_panel)
+        return _Kept(made.principal, began + min(left, KEPT), total if made.follows_care else rights, made.follows_care)
 
     async def _of_grant(self, grant: Grant) -> _Made | None:
         """None when the client or the user is gone or inactive. Without a client it is the operator's own token."""
@@ -147,10 +148,10 @@ class Authenticator:
         else:
             user = await self._user(grant.user)
         if not grant.user:
-            return await self._service(grant)
+            return _service(grant, grant.client or OPERATOR)
         if user is None or not user.active:
             return None
-        return await self._person(grant, user.fhir_user, user.roles)
+        return await self._person(grant, user.id, user.fhir_user, user.roles)
 
     async def _user(self, id_: str) -> User | None:
         return await self._users.get(id_) if id_ else None
@@ -159,43 +160,29 @@ class Authenticator:
         """The user's account here decides; who has none has the role that follows from what they are."""
         grant = outside.live.grant
         if not outside.subject:
-            return await self._service(grant)
+            return _service(grant, f"{outside.issuer} {grant.client}")
         account = await self._users.by_identity(outside.issuer, outside.subject)
         if account is None:
             kind = grant.fhir_user.partition("/")[0]
             staff = (self._external_role,) if self._external_role else ()
             roles = {"Patient": ("patient",), "RelatedPerson": ("proxy",), "": ()}.get(kind, staff)
-            return await self._person(grant, grant.fhir_user, roles)
+            return await self._person(grant, grant.user, grant.fhir_user, roles)
         if not account.active or (grant.fhir_user and account.fhir_user and grant.fhir_user != account.fhir_user):
             return None
-        return await self._person(grant, account.fhir_user or grant.fhir_user, account.roles)
+        return await self._person(grant, account.id, account.fhir_user or grant.fhir_user, account.roles)
 
-    async def _service(self, grant: Grant) -> _Made:
-        """A backend service: its system/ scopes, and patient/ ones for the patient of the token."""
-        generation = self._changes.rights
-        principal = Principal(
-            name=grant.client or OPERATOR,
-            scopes=_scopes(grant, "system", "patient"),
-            client=grant.client or OPERATOR,
-            roles=("system",),
-            patient=_patient(grant),
-            grant=grant.id,
-        )
-        return _Made(principal, inf, generation, has_panel=False)
-
-    async def _person(self, grant: Grant, fhir_user: str, roles: Iterable[str]) -> _Made:
+    async def _person(self, grant: Grant, name: str, fhir_user: str, roles: tuple[str, ...]) -> _Made:
         """A user with what their roles let them see of the hospital; system/ scopes are nothing for people."""
-        changes, roles = self._changes, tuple(roles)
-        has_panel = any(map(sees_panel, roles))
-        generation = changes.total if has_panel else changes.rights
+        follows_care = fhir_user.partition("/")[0] in STAFF
+        with_panel = follows_care and any(map(sees_panel, roles))
         now = time.time_ns() // 1000
-        found = await bearings(self._repository, fhir_user, now=now, base_url=self._base_url, with_panel=has_panel)
+        found = await bearings(self._repository, fhir_user, now=now, base_url=self._base_url, with_panel=with_panel)
         principal = Principal(
-            name=grant.user,
+            name,
             scopes=() if found.gone else _scopes(grant, "user", "patient"),
             client=grant.client or OPERATOR,
-            # Someone who is no resource is somebody all the same: no user at all would be a backend service.
-            user=fhir_user or f"urn:login:{grant.user}",
+            # Someone who is no resource is somebody all the same: without a user it would be a backend service.
+            user=fhir_user or f"urn:login:{name}",
             roles=() if found.gone else roles,
             patient=_patient(grant),
             own=found.own,
@@ -203,4 +190,40 @@ class Authenticator:
             organizations=found.organizations,
             grant=grant.id,
         )
-        return _Made(principal, found.until, generation, has_panel)
+        return _Made(principal, found.until, follows_care)
+
+
+def _service(grant: Grant, name: str) -> _Made:
+    """A backend service: its system/ scopes, and patient/ ones for the patient of the token."""
+    scopes = _scopes(grant, "system", "patient")
+    client = grant.client or OPERATOR
+    return _Made(
+        Principal(name, scopes=scopes, client=client, roles=("system",), patient=_patient(grant), grant=grant.id)
+    )
+
+
+def _scopes(grant: Grant, *levels: str) -> tuple[Scope, ...]:
+    """The grant's scopes for resources of these levels; patient/ only where there is a patient to keep to."""
+    found = [scope for scope in resource_scopes(grant.scopes) if scope.level in levels]
+    return tuple(scope for scope in found if scope.level != "patient" or _patient(grant))
+
+
+def _patient(grant: Grant) -> str:
+    id_ = grant.context.get("patient")
+    return f"Patient/{id_}" if isinstance(id_, str) and _ID.fullmatch(id_) else ""
+
+
+def bearer(authorization: bytes) -> str:
+    """The token of the header. Raises SignInRequired (401), which blames a token only when there was one."""
+    if not _SCHEME.match(authorization):
+        raise SignInRequired("This is no bearer token.", headers={"WWW-Authenticate": CHALLENGE})
+    found = _BEARER.fullmatch(authorization)
+    if found is None:
+        raise refused("The access token is malformed.")
+    return found[1].decode()
+
+
+def refused(why: str) -> FhirError:
+    """The failure of a token that was presented."""
+    challenge = f'{CHALLENGE}, error="invalid_token", error_description="{why}"'
+    return SignInRequired(why, headers={"WWW-Authenticate": challenge})

@@ -82,7 +82,7 @@ async def parse(params: Iterable[tuple[str, str]], clients: Clients, base_url: s
 async def _client(given: dict[str, str], counts: Counter[str], clients: Clients) -> Client:
     if counts["client_id"] != 1 or not given["client_id"]:
         raise NoRedirect("The request does not say which app it comes from (client_id).")
-    client = await clients.get(given["client_id"][:MAX_LENGTH])
+    client = await clients.get(given["client_id"])
     if client is None or not client.active:
         raise NoRedirect("The app that sent you here is not registered with this server.")
     return client

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection
-from contextlib import suppress
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
+from math import inf
 
 import structlog
 from pymongo.errors import PyMongoError
@@ -44,7 +45,7 @@ class Changes:
         self._looking = asyncio.Lock()
         self._follower: asyncio.Task[None] | None = None
         self.rights = self.total = -1
-        self.until = float("-inf")
+        self.until = -inf
         self.used = False  # since the last look: nobody follows what nobody asks for
 
     async def start(self) -> None:
@@ -81,26 +82,29 @@ class Changes:
     async def settle(self, types: Collection[str] = RIGHTS) -> None:
         """To be called after a commit of these types: return once no process uses the rights of before.
 
-        Who is in whose care is known here at once, and elsewhere within LEASE: nobody waits for it.
+        Who is in whose care is known here at once, and elsewhere within LEASE: nobody waits for it. What is committed
+        does not fail any more: without a word of the database all that can be known is that the leases run out.
         """
-        async with self._looking:
-            await self._look()
-        if not RIGHTS.isdisjoint(types) and await self._others():
+        self.until = -inf  # of what was known before
+        alone = False
+        with suppress(Unavailable):
+            async with self._looking:
+                await self._look()
+            alone = RIGHTS.isdisjoint(types) or not await self._others()
+        if not alone:
             await asyncio.sleep(LEASE + MARGIN)
 
     async def _others(self) -> bool:
         """Whether another process may hold a lease; one that comes later begins with a look."""
-        ours = self._database.incarnation
-        return await self._database.system["processes"].find_one({"_id": {"$ne": ours}}, {"_id": 1}) is not None
+        ours = {"_id": {"$ne": self._database.incarnation}}
+        with _told():
+            return await self._database.system["processes"].find_one(ours, {"_id": 1}) is not None
 
     async def _look(self) -> None:
         """Learn the counts. One look at a time, or an earlier one could bring back what a later one has ended."""
         began = seconds()
-        try:
+        with _told():
             rights, care = await access_generations(self._database)
-        except PyMongoError as error:
-            log.warning("rights not followed", exception=type(error).__name__)
-            raise Unavailable("The database cannot tell who may do what.", headers={"Retry-After": "1"}) from None
         self.rights, self.total = rights, rights + care
         self.until = began + LEASE
 
@@ -112,3 +116,13 @@ class Changes:
                 with suppress(Unavailable):  # then the lease ends
                     async with self._looking:
                         await self._look()
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """A database that does not answer is Unavailable (503)."""
+    try:
+        yield
+    except PyMongoError as error:
+        log.warning("rights not followed", exception=type(error).__name__)
+        raise Unavailable("The database cannot tell who may do what.", headers={"Retry-After": "1"}) from None

@@ -110,7 +110,7 @@ def check_claims(claims: Json, audience: str, now: float) -> None:
     if expires > now + LIFETIME + SKEW:
         raise AssertionRefused(f"`exp` of client_assertion may lie at most {LIFETIME} seconds ahead.")
     for name in ("nbf", "iat"):
-        moment = _moment(claims.get(name, now))
+        moment = _moment(claims[name]) if name in claims else now
         if moment is None or moment > now + SKEW:
             raise AssertionRefused(f"`{name}` of client_assertion is no moment that has come.")
     if not _is_name(claims.get("jti")):

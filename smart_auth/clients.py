@@ -7,7 +7,6 @@ import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from hmac import compare_digest
-from time import monotonic
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -24,7 +23,6 @@ KINDS: tuple[Kind, ...] = ("public", "confidential-symmetric", "confidential-asy
 GRANT_TYPES = ("authorization_code", "refresh_token", "client_credentials")
 _ID = re.compile(r"[\x21-\x7e]{1,200}")
 _PRIVATE_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
-_ORIGINS_SECONDS = 2.0  # that a process may be late to learn of another origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +76,6 @@ class Clients:
         self._changes = changes
         self._tokens = tokens
         self._rows = database.system["auth_clients"]
-        self._origins: tuple[float, frozenset[str]] = (-_ORIGINS_SECONDS, frozenset())
 
     async def prepare(self) -> None:
         """Create the collection and its indexes."""
@@ -96,7 +93,7 @@ class Clients:
 
     async def get(self, id_: str) -> Client | None:
         """The client, active or not."""
-        found = await self._rows.find_one({"_id": id_})
+        found = await self._rows.find_one({"_id": id_}) if _ID.fullmatch(id_) else None
         return Client.from_document(found) if found is not None else None
 
     async def list(self) -> list[Client]:
@@ -138,13 +135,9 @@ class Clients:
         return secret
 
     async def origins(self) -> frozenset[str]:
-        """Those of all active clients, for CORS; as they were two seconds ago at most."""
-        read, known = self._origins
-        if monotonic() - read >= _ORIGINS_SECONDS:
-            read = monotonic()
-            known = frozenset(await self._rows.distinct("origins", {"active": True}))
-            self._origins = (read, known)
-        return known
+        """Those of all active clients, for CORS."""
+        found: list[str] = await self._rows.distinct("origins", {"active": True})
+        return frozenset(found)
 
 
 def new_client_id() -> str:

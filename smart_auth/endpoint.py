@@ -143,11 +143,12 @@ def answer(content: Json, status: int = 200, headers: Mapping[str, str] | None =
 
 
 def refusal(error: OAuthError, request: Request) -> Response:
-    """The JSON of a refusal; a 401 names the scheme that the caller tried."""
+    """The JSON of a refusal; what is wrong with a token, or with the credentials of a header, names its scheme."""
     headers = {}
-    if error.status == 401 and "authorization" in request.headers:
-        is_bearer = request.headers["authorization"][:7].lower() == "bearer "
-        headers["WWW-Authenticate"] = f'Bearer error="{error.error}"' if is_bearer else 'Basic realm="clients"'
+    if error.error in ("invalid_token", "insufficient_scope"):
+        headers["WWW-Authenticate"] = f'Bearer error="{error.error}"'
+    elif error.status == 401 and "authorization" in request.headers:
+        headers["WWW-Authenticate"] = 'Basic realm="clients"'
     return answer(_named(error.error, error.description), error.status, headers)
 
 

@@ -24,7 +24,7 @@ from joserfc.jwk import JWKRegistry
 
 from fhir_server import json
 from fhir_server.config import Settings
-from fhir_server.outcomes import Unavailable
+from fhir_server.outcomes import FhirError, Unavailable
 from smart_auth.fetch import Fetcher, FetchRefused
 from smart_auth.grant import Grant
 from smart_auth.jwks import KeySets
@@ -67,7 +67,12 @@ class External:
     """
 
     def __init__(
-        self, settings: Settings, base_url: str, *, key_sets: KeySets | None = None, now: Callable[[], float] = time.time
+        self,
+        settings: Settings,
+        base_url: str,
+        *,
+        key_sets: KeySets | None = None,
+        now: Callable[[], float] = time.time,
     ) -> None:
         self._issuer = settings.external_issuer
         self._base_url = base_url.rstrip("/")
@@ -96,12 +101,12 @@ class External:
 
     async def find(self, token: str) -> Outside | None:
         """What the outside server says of the token; None when it is not good. Raises Unavailable (503)."""
+        required: tuple[str, ...] = ()
         if token.count(".") == 2 and self._jwks_uri:
             claims = await self._signed(token)
             required = ("iss", "aud", "exp")
         elif self._introspection_url:
             claims = await self._introspected(token)
-            required = ()
         else:
             return None
         if claims is None or any(name not in claims for name in required) or not self._is_for_us(claims):
@@ -247,5 +252,5 @@ def _moment(value: Any) -> float | None:
     return float(value) if is_number and 0 < value < MAX_MOMENT else None
 
 
-def _away() -> Unavailable:
+def _away() -> FhirError:
     return Unavailable("The outside authorization server does not answer.", headers={"Retry-After": "5"})

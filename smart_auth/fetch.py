@@ -13,7 +13,7 @@ import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import cached_property
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from urllib.parse import SplitResult, urlsplit
 
 import httpx
@@ -30,6 +30,9 @@ _UNCACHED = re.compile(r"(?:^|[\s,])no-(?:store|cache)\b", re.IGNORECASE)
 # Where clouds tell their machines about themselves, under addresses that look public or private.
 _METADATA = frozenset({ip_address("168.63.129.16"), ip_address("fd00:ec2::254")})
 _NAT64 = ip_network("64:ff9b::/96")
+_PRIVATE = [ip_network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")]
+# Of special use, which not every Python's is_global knows: https://www.iana.org/assignments/iana-ipv4-special-registry
+_SPECIAL = [ip_network(text) for text in ("192.0.0.0/24", "64:ff9b:1::/48", "2001::/23", "3fff::/20", "5f00::/16")]
 
 
 class FetchRefused(Exception):
@@ -58,15 +61,17 @@ class Fetcher:
         resolve: Resolver | None = None,
         seconds: float = 5.0,
         limit: int = MAX_BYTES,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self._allow_local = allow_local
         self._resolve = resolve or resolve_name
         self._seconds = seconds
         self._limit = limit
+        self._given_tls = tls
 
     @cached_property
     def _tls(self) -> ssl.SSLContext:
-        return ssl.create_default_context()
+        return self._given_tls or ssl.create_default_context()
 
     def check(self, url: str) -> SplitResult:
         """The parts of a URL that may be tried. Raises FetchRefused; where it leads is looked at when it is fetched."""
@@ -194,15 +199,15 @@ def _inner(address: Address) -> Address:
 
 def _is_public(address: Address) -> bool:
     special = address.is_multicast or address.is_reserved or address.is_link_local or address in _METADATA
-    if isinstance(address, IPv6Address) and (address.is_site_local or address.teredo):
+    if isinstance(address, IPv6Address) and address.is_site_local:
         return False
-    return address.is_global and not special
+    return address.is_global and not special and not _is_in(address, _SPECIAL)
 
 
 def _is_neighbour(address: Address) -> bool:
     """Loopback and private networks: what a trial or a hospital's own network may allow."""
-    near = any(address in network for network in _PRIVATE if network.version == address.version)
-    return address.is_loopback or (near and address not in _METADATA)
+    return address.is_loopback or (_is_in(address, _PRIVATE) and address not in _METADATA)
 
 
-_PRIVATE = [ip_network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")]
+def _is_in(address: Address, networks: list[IPv4Network | IPv6Network]) -> bool:
+    return any(address in network for network in networks if network.version == address.version)

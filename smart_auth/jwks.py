@@ -48,7 +48,7 @@ class _Kept:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     jwks: Json | None = None
     refusal: str = ""
-    begun: float = float("-inf")
+    ended: float = float("-inf")  # the last fetch
     until: float = float("-inf")
     patient_until: float = float("-inf")
 
@@ -69,7 +69,7 @@ class KeySets:
         arrived = self._now()
         kept = self._kept(uri)
         async with kept.lock:
-            if kept.until <= arrived and kept.begun < arrived:
+            if kept.until <= arrived and kept.ended < arrived:
                 await self._fetch(uri, kept)
             elif kept.jwks is not None and not with_id(kept.jwks, kid) and kept.patient_until <= arrived:
                 kept.patient_until = arrived + PATIENCE
@@ -79,14 +79,15 @@ class KeySets:
             return with_id(kept.jwks, kid)
 
     async def _fetch(self, uri: str, kept: _Kept) -> None:
-        kept.begun = self._now()
+        begun = self._now()
         try:
             fetched = await self._fetcher.get(uri)
-            kept.jwks, kept.until = read(fetched.body), kept.begun + _age(fetched)
+            kept.jwks, kept.until = read(fetched.body), begun + _age(fetched)
         except FetchRefused as refused:
             # A set that is still good outlives a failed look for a newer one.
-            if kept.until <= kept.begun:
-                kept.jwks, kept.refusal, kept.until = None, str(refused), kept.begun + PATIENCE
+            if kept.until <= begun:
+                kept.jwks, kept.refusal, kept.until = None, str(refused), begun + PATIENCE
+        kept.ended = self._now()
 
     def _kept(self, uri: str) -> _Kept:
         kept = self._sets.setdefault(uri, _Kept())

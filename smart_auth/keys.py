@@ -46,14 +46,17 @@ class Keys:
 
         Raises RuntimeError when the master key is not the one that sealed the signing keys.
         """
-        self._sealer = await asyncio.to_thread(_sealer, self._settings)
         await collection(self._database, "auth_keys", unique=["number"])
         last = await self._last()
+        self._sealer = await asyncio.to_thread(_sealer, self._settings, make=last is None)
+        oldest = now() - timedelta(days=self._settings.signing_key_days)
         if last is not None:
             await self._reseal(last)
-        oldest = now() - timedelta(days=self._settings.signing_key_days)
         if last is None or last["made"] < oldest:
             await self._make(last)
+            made = await self._last()
+            assert made is not None
+            await self._reseal(made)  # another host may have been first, with a master key of its own
 
     # ---- signing ---------------------------------------------------------------------------------
 
@@ -125,15 +128,16 @@ class Keys:
     def open(self, sealed: bytes) -> bytes:
         """What was sealed. Raises ValueError when it was sealed under another key, or altered."""
         assert self._sealer is not None
+        if not self._sealer.knows(sealed):
+            self._sealer = _sealer(self._settings)  # the file may have got another key since
         return self._sealer.open(sealed)
 
 
-def _sealer(settings: Settings) -> Sealer:
-    """The configured file must be there; the one in the data directory is made at the first start."""
-    if settings.master_key_file is not None:
-        return Sealer.of_file(settings.master_key_file)
-    path = settings.data_dir.expanduser() / "master.key"
-    make_file(path)
+def _sealer(settings: Settings, *, make: bool = False) -> Sealer:
+    """The configured file must be there; the one in the data directory is made before anything is sealed."""
+    path = settings.master_key_file or settings.data_dir.expanduser() / "master.key"
+    if make and settings.master_key_file is None:
+        make_file(path)
     return Sealer.of_file(path)
 
 

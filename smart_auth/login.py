@@ -10,9 +10,9 @@ from fastapi import APIRouter, Response
 from fhir_server.outcomes import TooManyRequests
 from smart_auth import authorize, second_factor
 from smart_auth.limits import Limit
-from smart_auth.outside import providers_of
 from smart_auth.page import Pages, Visit, cookie_of, local_path
 from smart_auth.pending import Pending
+from smart_auth.providers import providers_of
 from smart_auth.service import SmartAuth
 from smart_auth.users import User
 
@@ -43,7 +43,7 @@ def routes(auth: SmartAuth) -> APIRouter:
         if visit.session is None or visit.session.due != "second-factor":
             return onward(visit)
         await _pending(visit)
-        return visit.show("second_factor.html", **_ways_on(visit))
+        return visit.show("second_factor.html", 200, **visit.ways)
 
     @pages.post("/auth/second-factor")
     async def second(visit: Visit) -> Response:
@@ -73,17 +73,9 @@ async def _pending(visit: Visit) -> Pending | None:
     return await authorize.waiting(visit) if visit.form.one("request") or visit.query("request") else None
 
 
-def _ways_on(visit: Visit) -> dict[str, str]:
-    """Where the sign-in leads, for the hidden fields of its forms."""
-    return {
-        "request": visit.form.one("request") or visit.query("request"),
-        "next": visit.form.one("next") or visit.query("next"),
-    }
-
-
 def onward(visit: Visit, session_due: str = "") -> Response:
     """To the next step of signing in, to the app's request, or to the page that was asked for."""
-    ways = _ways_on(visit)
+    ways = visit.ways
     if session_due:
         page = "/auth/second-factor" if session_due == "second-factor" else "/auth/second-factor/set-up"
         return visit.go(page, **ways)
@@ -99,7 +91,7 @@ def _form(visit: Visit, pending: Pending | None, status: int = 200, **values: ob
         "client": pending.request.client if pending is not None else None,
         "providers": providers_of(settings),
         "registration": settings.self_registration,
-        **_ways_on(visit),
+        **visit.ways,
         **values,
     }
     return visit.show("login.html", status, **shown)
@@ -153,16 +145,16 @@ async def _second(pages: Pages, visit: Visit) -> Response:
     auth, session = visit.auth, visit.session
     user = await auth.users.get(session.user) if session is not None else None
     if session is None or user is None or session.due != "second-factor":
-        return visit.go("/auth/login", **_ways_on(visit))
+        return visit.go("/auth/login", **visit.ways)
     try:
         await auth.limits.count(SECOND_FACTOR, user.id)
     except TooManyRequests as error:
-        response = visit.show("second_factor.html", 429, errors={"code": str(error)}, **_ways_on(visit))
+        response = visit.show("second_factor.html", 429, errors={"code": str(error)}, **visit.ways)
         response.headers.update(error.headers)
         return response
     if not await second_factor.check(auth.users, auth.keys, user, visit.form.one("code")):
         wrong = {"code": "This code is wrong, or was used before. Wait for the next one and try again."}
-        return visit.show("second_factor.html", 403, errors=wrong, **_ways_on(visit))
+        return visit.show("second_factor.html", 403, errors=wrong, **visit.ways)
     await auth.limits.forget(SECOND_FACTOR, user.id)
     secret = await auth.sessions.complete(session)
     response = onward(visit)

@@ -81,3 +81,9 @@ class Mail:
             if self._url.username:
                 connection.login(unquote(self._url.username), unquote(self._url.password or ""))
             connection.send_message(message)
+
+
+def root_for_mail(settings: Settings) -> str:
+    """Where links lead: as configured or where we listen, never what a request's Host says."""
+    base_url = settings.base_url or f"http://{settings.host}:{settings.port}/fhir"
+    return base_url.rstrip("/").removesuffix("/fhir")

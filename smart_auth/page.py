@@ -45,6 +45,9 @@ templates = Environment(
 )
 
 
+templates.filters["day"] = lambda moment: f"{moment:%-d %B %Y}"
+
+
 class Form:
     """What a form sent: the first value of a field, or all of them."""
 
@@ -81,6 +84,7 @@ class Visit:
     user: User | None = None  # whoever is fully signed in
     form: Form = field(default_factory=lambda: Form(()))
     targets: Sequence[str] = ()  # origins that a form's answer may lead to, beside our own
+    ways: dict[str, str] = field(default_factory=dict)  # where a sign-in leads: `request` of an app, `next` page
 
     @property
     def root(self) -> str:
@@ -91,6 +95,11 @@ class Visit:
     def address(self) -> str:
         """Where the caller is, for limits."""
         return address_of(self.request, self.auth.settings)
+
+    @property
+    def may_invite(self) -> bool:
+        """Whether the visitor may invite others: an administrator."""
+        return self.user is not None and not {"administrator", "super-administrator"}.isdisjoint(self.user.roles)
 
     def query(self, name: str) -> str:
         """A parameter of the URL; "" when it is not there."""
@@ -185,6 +194,7 @@ class Pages:
                 visit.form = await self._form(request)
                 if checked:
                     csrf.check(given, visit.form.one(csrf.FIELD))
+            visit.ways = {name: visit.form.one(name) or visit.query(name) for name in ("request", "next")}
             response = await handler(visit)
         except NoRedirect as error:
             response = visit.message("This app cannot be opened", str(error), 400)

@@ -29,22 +29,20 @@ _threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="password")
 _waiting = 0
 T = TypeVar("T")
 
-# What people take first when twelve characters are asked for: the words they are made of.
-_COMMON_WORDS = frozenset(
-    """
+# What people take first when twelve characters are asked for: the words they are made of, and whole ones.
+_WORDS = """
     password passwort motdepasse contrasena passw0rd p@ssword p@ssw0rd qwerty qwertyuiop qwertz qwertzuiop azerty
     asdfghjkl asdfgh zxcvbnm letmein welcome willkommen iloveyou changeme administrator admin adminadmin hospital
     krankenhaus hopital doctor patient nurse health medical clinic sunshine football baseball superman princess dragon
     monkey shadow master whatever trustno1 starwars abc abcd abcdef secret test testtest user login root default
-    """.split()
-)
-_COMMON = frozenset(
-    """
+"""
+_WHOLE = """
     123456789012 1234567890123 12345678901234 123456789abc 1q2w3e4r5t6y 1qaz2wsx3edc qazwsxedcrfv qwertyuiop[]
     q1w2e3r4t5y6 123123123123 121212121212 111222333444 abcdefghijkl abc123abc123 passwordpassword qwertyqwerty
     asdfasdfasdf letmeinletmein iloveyouiloveyou correcthorsebatterystaple administrator1 zaq12wsxcde3 1qazxsw23edc
-    """.split()
-)
+"""
+_COMMON_WORDS = frozenset(_WORDS.split())
+_COMMON = frozenset(_WHOLE.split())
 
 
 def check_rules(password: str, login: str, email: str = "") -> None:

@@ -1,4 +1,4 @@
-"""Authorization requests on their way: through sign-in, consent and the choice of a patient, until the app has its code."""
+"""Authorization requests on their way through sign-in, consent and the choice of a patient."""
 
 from __future__ import annotations
 

@@ -6,11 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
+from uuid import uuid4
 
 from fhir_server.access import Principal
+from fhir_server.access.principal import SYSTEM
 from fhir_server.outcomes import Forbidden
 from fhir_server.search.compile import compile
 from fhir_server.search.parse import parse
+from fhir_server.storage.unit_of_work import UnitOfWork, Write
 from smart_auth.grant import Grant
 from smart_auth.service import SmartAuth
 from smart_auth.users import User
@@ -74,6 +77,28 @@ async def encounters(auth: SmartAuth, user: User, client: str, base_url: str, pa
     asking = await principal(auth, user, client)
     pairs = [("patient", f"Patient/{patient}"), ("_sort", "-date")]
     return [_encounter(one) for one in (await _find(auth, asking, "Encounter", pairs, base_url))[:MOST]]
+
+
+async def create(auth: SmartAuth, base_url: str, resource: Json) -> str:
+    """Store a new resource in the name of the server; answers its "Type/id"."""
+    change = Write("POST", resource["resourceType"], str(uuid4()), resource)
+    await _commit(auth, base_url, change)
+    return change.key
+
+
+async def remove(auth: SmartAuth, base_url: str, reference: str) -> None:
+    """Take back a resource that was just created."""
+    type_, _, id_ = reference.partition("/")
+    base = await auth.repository.read(SYSTEM, type_, id_)
+    await _commit(auth, base_url, Write("DELETE", type_, id_, None, base=base))
+
+
+async def _commit(auth: SmartAuth, base_url: str, change: Write) -> None:
+    change.find_by(base_url)
+    change.prepare()
+    unit = UnitOfWork()
+    unit.add(change)
+    await auth.repository.commit(unit)
 
 
 async def _find(

@@ -88,7 +88,9 @@ OTHER = "Other"
 GROUPS = (EVERYTHING, *_TYPES, OTHER)
 _OF_TYPE = {type_: (group, words) for group, types in _TYPES.items() for type_, words in types.items()}
 # Not of one patient: nobody's "your".
-_OF_NOBODY = frozenset({"Practitioner", "PractitionerRole", "Organization", "Location", "Medication", "Schedule", "Slot"})
+_OF_NOBODY = frozenset(
+    {"Practitioner", "PractitionerRole", "Organization", "Location", "Medication", "Schedule", "Slot"}
+)
 
 # What may be chosen of Observation and Condition: code, words, by code system.
 _OBSERVATION = "http://terminology.hl7.org/CodeSystem/observation-category"

@@ -47,13 +47,16 @@ class Sealer:
 
     def open(self, sealed: bytes) -> bytes:
         """What was sealed. Raises ValueError when it was sealed under another key, or altered."""
-        cipher = self._ciphers.get(sealed[1:5])
-        if sealed[:1] != _FORM or cipher is None:
+        if not self.knows(sealed):
             raise ValueError("sealed under another master key")
         try:
-            return cipher.decrypt(sealed[_NONCE], sealed[17:], sealed[:5])
+            return self._ciphers[sealed[1:5]].decrypt(sealed[_NONCE], sealed[17:], sealed[:5])
         except InvalidTag:
             raise ValueError("what was sealed is altered") from None
+
+    def knows(self, sealed: bytes) -> bool:
+        """Whether it can be sealed under one of these keys."""
+        return sealed[:1] == _FORM and sealed[1:5] in self._ciphers
 
     def is_current(self, sealed: bytes) -> bool:
         """Whether it is sealed under the key in use, rather than one that a rotation left behind."""

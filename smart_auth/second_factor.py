@@ -63,7 +63,9 @@ async def check(users: Users, keys: Keys, user: User, code: str) -> bool:
 
 def new_recovery_codes() -> list[str]:
     """Ten codes of 59 random bits each, as "abcd-efgh-jkmn"."""
-    return ["-".join("".join(secrets.choice(_LETTERS) for _ in range(4)) for _ in range(3)) for _ in range(RECOVERY_CODES)]
+    return [
+        "-".join("".join(secrets.choice(_LETTERS) for _ in range(4)) for _ in range(3)) for _ in range(RECOVERY_CODES)
+    ]
 
 
 def recovery_digest(user: str, code: str) -> str:

@@ -2,42 +2,88 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
 from fhir_server.config import Settings
 from fhir_server.storage.database import Database
 from fhir_server.storage.repository import Repository
+from smart_auth.authenticator import Authenticator
+from smart_auth.changes import Changes
+from smart_auth.client_authentication import ClientAuthentication
 from smart_auth.clients import Clients
 from smart_auth.codes import Codes
+from smart_auth.external import External
 from smart_auth.keys import Keys
 from smart_auth.launches import Launches
+from smart_auth.limits import Limits
+from smart_auth.links import Links
+from smart_auth.mail import Mail
+from smart_auth.pending import Requests
+from smart_auth.sessions import Sessions
 from smart_auth.tokens import Tokens
+from smart_auth.users import Users
 
 
 class SmartAuth:
-    """Everything the endpoints work with: `def routes(auth: SmartAuth) -> APIRouter` in each of their modules."""
+    """Everything the endpoints work with; each of their modules has `def routes(auth: SmartAuth) -> APIRouter`.
+
+    Raises ValueError when the settings of an outside authorization server do not suffice.
+    """
 
     def __init__(self, settings: Settings, database: Database, repository: Repository) -> None:
         self.settings = settings
         self.database = database
         self.repository = repository
-        self.changes = Changes(database)  # noqa: F821 (comes with smart_auth/changes.py)
+        self.changes = Changes(database)
         self.keys = Keys(settings, database)
         self.tokens = Tokens(database, self.changes)
-        self.clients = Clients(database, self.changes, self.tokens)
         self.codes = Codes(database, self.tokens)
+        self.clients = Clients(database, self.changes, self.tokens)
+        self.client_authentication = ClientAuthentication(settings, database, self.clients)
         self.launches = Launches(database, self.clients)
+        self.requests = Requests(database, self.clients)
+        self.users = Users(database, self.changes)
+        self.sessions = Sessions(settings, database, self.tokens)
+        self.limits = Limits(database)
+        self.links = Links(database)
+        self.mail = Mail(settings)
+        base_url = settings.base_url or f"http://{settings.host}:{settings.port}/fhir"
+        self.authenticator = Authenticator(
+            self.changes,
+            self.tokens,
+            self.users,
+            self.clients,
+            repository,
+            base_url.rstrip("/"),
+            external=External.configured(settings, base_url),
+            external_role=settings.external_role,
+        )
 
     async def prepare(self) -> None:
-        """Collections, indexes, and what is made at the first start."""
-        for part in (self.keys, self.tokens, self.clients, self.codes, self.launches):
+        """Make collections, indexes and what the first start makes. Raises RuntimeError for a wrong master key."""
+        for part in (
+            self.keys,
+            self.tokens,
+            self.codes,
+            self.clients,
+            self.client_authentication,
+            self.launches,
+            self.requests,
+            self.users,
+            self.sessions,
+            self.limits,
+            self.links,
+        ):
             await part.prepare()
 
-    def base_url(self, seen: str) -> str:
-        """The FHIR base: as configured, else as the caller sees it."""
-        return self.settings.base_url.rstrip("/") if self.settings.base_url else seen
+    async def start(self) -> None:
+        """Follow what other processes change, until `stop`; after `prepare`."""
+        await self.changes.start()
+
+    async def stop(self) -> None:
+        """Follow no longer, and let the mail that is on its way go out."""
+        await self.changes.stop()
+        await self.mail.finish()
 
 
 def issuer(base_url: str) -> str:
     """The issuer of a FHIR base URL: what stands before "/fhir"."""
-    return base_url.removesuffix("/fhir")
+    return base_url.rstrip("/").removesuffix("/fhir")

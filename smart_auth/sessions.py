@@ -75,7 +75,8 @@ class Sessions:
         """Everything that was due has been shown: the same session under a new secret, which is answered."""
         secret = new_token()
         await self._rows.update_one(
-            {"_id": session.id}, {"$set": {"key": digest(secret), "due": "", "signed_in": now()}, "$unset": {"secret": 1}}
+            {"_id": session.id},
+            {"$set": {"key": digest(secret), "due": "", "signed_in": now()}, "$unset": {"secret": 1}},
         )
         return secret
 

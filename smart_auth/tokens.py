@@ -6,6 +6,7 @@ goes on at that moment. https://www.rfc-editor.org/rfc/rfc6749 · https://www.rf
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -56,7 +57,7 @@ class Tokens:
     async def prepare(self) -> None:
         """Create the collections and their indexes."""
         await collection(self._database, "auth_grants", ["user", "client"], ["client"], ["session"])
-        await collection(self._database, "auth_tokens")
+        await collection(self._database, "auth_tokens", ["grant"])
 
     # ---- giving ----------------------------------------------------------------------------------
 
@@ -142,6 +143,15 @@ class Tokens:
         """What the user has allowed and is still in force, latest first."""
         wanted = {"user": user, "expires": {"$gt": now()}, **_IN_FORCE}
         return [Grant.from_document(one) async for one in self._grants.find(wanted).sort("issued", -1)]
+
+    async def last_issued(self, grants: Sequence[str]) -> dict[str, datetime]:
+        """When each of these grants last gave a token: how lately its app was here, to the hour."""
+        stages: list[Document] = [
+            {"$match": {"grant": {"$in": list(grants)}}},
+            {"$group": {"_id": "$grant", "last": {"$max": "$issued"}}},
+        ]
+        async with await self._rows.aggregate(stages) as rows:
+            return {row["_id"]: row["last"] async for row in rows}
 
     # ---- ending ----------------------------------------------------------------------------------
 

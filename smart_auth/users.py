@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import asdict, dataclass, fields, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from pymongo.errors import DuplicateKeyError
@@ -38,7 +38,7 @@ class User:
     verified: bool = False  # the e-mail address is theirs
     active: bool = True
     identities: tuple[str, ...] = ()  # "issuer subject" at outside providers
-    created: datetime = datetime.fromtimestamp(0, UTC)
+    created: datetime | None = None
 
     @property
     def has_second_factor(self) -> bool:
@@ -54,11 +54,12 @@ class Users:
 
     async def prepare(self) -> None:
         """Make the indexes: an address and an outside identity belong to one user."""
-        some = {"partialFilterExpression": {"email": {"$gt": ""}}}
-        await self._rows.create_index("email", name="email", unique=True, **some)
-        some = {"partialFilterExpression": {"identities.0": {"$exists": True}}}
-        await self._rows.create_index("identities", name="identities", unique=True, **some)
+        await self._unique("email", {"email": {"$gt": ""}})
+        await self._unique("identities", {"identities.0": {"$exists": True}})
         await self._rows.create_index("fhir_user", name="fhir_user")
+
+    async def _unique(self, name: str, among: Document) -> None:
+        await self._rows.create_index(name, name=name, unique=True, partialFilterExpression=among)
 
     async def add(self, user: User, password: str | None = None) -> User:
         """A new account. Raises ValueWrong for a bad name, address or password, Conflict when it is taken."""
@@ -207,5 +208,7 @@ def _user(row: Document | None) -> User | None:
     if row is None:
         return None
     known = {field.name for field in fields(User)}
-    values = {name: tuple(value) if isinstance(value, list) else value for name, value in row.items() if name in known}
+    values: Document = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in row.items() if name in known
+    }
     return User(id=row["_id"], **values)

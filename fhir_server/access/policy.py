@@ -127,9 +127,7 @@ def _role(name: str, table: Any, groups: Mapping[str, frozenset[str]]) -> Role:
     return Role(name, table["about"], MappingProxyType(given), MappingProxyType(types))
 
 
-def _of(
-    type_: str, given: Mapping[str, tuple[Line, ...]], groups: Mapping[str, frozenset[str]]
-) -> tuple[Line, ...]:
+def _of(type_: str, given: Mapping[str, tuple[Line, ...]], groups: Mapping[str, frozenset[str]]) -> tuple[Line, ...]:
     """The type's own lines, else those of the groups it is in, else those of all types."""
     if type_ in given:
         return given[type_]
@@ -178,7 +176,9 @@ def _label(text: Any) -> tuple[str, str]:
 
 
 def _parameters(name: str, codes: Any) -> tuple[str, ...]:
-    known = {code for type_ in RESOURCE_TYPES for code, one in fields(type_).items() if one.parameter.type == "reference"}
+    known = {
+        code for type_ in RESOURCE_TYPES for code, one in fields(type_).items() if one.parameter.type == "reference"
+    }
     if not isinstance(codes, list) or not set(codes) <= known:
         raise PolicyError(f"self.{name} is a list of search parameters of the type reference")
     return tuple(codes)

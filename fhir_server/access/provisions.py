@@ -38,7 +38,7 @@ _RECEIVING = frozenset({"PRCP", "IRCP", "GRANTEE", "DELEGATEE"})
 _ACTORS = frozenset(
     {"Practitioner", "PractitionerRole", "Organization", "CareTeam", "Patient", "RelatedPerson", "Device"}
 )
-# Who somebody is has no date, and no author: a denial of some years leaves them in sight.
+# Who somebody is has no date, code or author: a denial of some years of data leaves the person in sight.
 _IDENTITIES = frozenset({"Patient", "Person", "RelatedPerson"})
 _CODES = ("combo-code", "code", "vaccine-code", "type")
 _AUTHORS = ("author", "recorder", "asserter", "assessor", "sender", "requester", "source", "prescriber", "enterer")
@@ -95,14 +95,17 @@ class Provision:
         return all_of(self._criteria(type_, action, sure=True)) if self.certain else False
 
     def _criteria(self, type_: str, action: str, *, sure: bool) -> Iterator[Formula]:
-        for values, formula in (
+        criteria: tuple[tuple[Values | None, Callable[[tuple[Any, ...]], Formula]], ...] = (
             (self.actions, lambda known: action in known),
             (self.types, lambda known: type_ in known),
             (self.labels, lambda known: _labelled(type_, known)),
             (self.codes, lambda known: _coded(type_, known, sure=sure)),
             (self.dates, lambda known: _dated(type_, known, sure=sure)),
             (self.data, lambda known: _named(type_, known, sure=sure)),
-        ):
+        )
+        if type_ in _IDENTITIES and (self.codes or self.dates):
+            yield False
+        for values, formula in criteria:
             if values is not None:
                 yield True if values.vague and not sure else formula(values.known)
 
@@ -174,9 +177,7 @@ class Reader:
         parts = (self.read(one, depth + 1) for one in nested)
         return replace(found, parts=tuple(one for one in parts if one is not None))
 
-    def _values(
-        self, provision: Json, name: str, understand: Callable[[Json], Iterable[Any] | None]
-    ) -> Values | None:
+    def _values(self, provision: Json, name: str, understand: Callable[[Json], Iterable[Any] | None]) -> Values | None:
         """What the element's items come to; an item of which `understand` knows nothing is vague."""
         given = provision.get(name)
         if not given:
@@ -270,11 +271,16 @@ def _some(verdicts: list[bool | None]) -> bool | None:
 
 
 def _actions(concept: Json, denies: bool | None) -> Iterable[str | None] | None:
-    table = _PERMITTED if denies is False else _DENIED
     for coding in concept.get("coding", ()):
-        if coding.get("system", ACTION if denies else "") == ACTION and coding.get("code") in table:
-            return table[coding["code"]]
+        code = coding.get("code")
+        if coding.get("system", ACTION if denies else "") == ACTION and code in _DENIED:
+            return _DENIED[code] if denies else [*_PERMITTED[code], *_open(denies)]
     return None
+
+
+def _open(denies: bool | None) -> list[None]:
+    """What has no type of its own holds both: it permits no more than a permission, and may deny more."""
+    return [None] if denies is None else []
 
 
 def _class(coding: Json, denies: bool | None) -> Iterable[str] | None:
@@ -286,9 +292,9 @@ def _label(coding: Json, denies: bool | None) -> Iterable[Any] | None:
     system, code = coding.get("system", ""), coding.get("code")
     if not code:
         return None
-    if denies is False:
-        return [(system, code)] if system else None
-    return with_below(system, code) if system else [("*", code)]
+    if denies:
+        return with_below(system, code) if system else [("*", code)]
+    return [(system, code), *_open(denies)] if system else None
 
 
 def _concept(concept: Json) -> Iterable[Any] | None:
@@ -309,7 +315,7 @@ def _coded(type_: str, codes: tuple[tuple[str, str], ...], *, sure: bool) -> For
     """By the main code of the type; where a resource has none that is coded, it may be any."""
     names = [name for name in _CODES if name in fields(type_) and fields(type_)[name].parameter.type == "token"]
     if not names:
-        return False if sure else True
+        return not sure
     field = fields(type_)[names[0]]
     with_code = among(token.coded(field, codes).keys)
     if sure:
@@ -322,11 +328,11 @@ def _coded(type_: str, codes: tuple[tuple[str, str], ...], *, sure: bool) -> For
 
 def _dated(type_: str, spans: tuple[tuple[int, int], ...], *, sure: bool) -> Formula:
     """By the main date of the type: within the span for sure, or touching it; without a date it may be any."""
-    if type_ in _IDENTITIES:
-        return False
     keys = _clinical_date(type_)
     if keys is None:
         return not sure
+    if not spans:
+        return False
     ((low, high),) = spans
     if sure:
         return {"r": {"$elemMatch": {"k": {"$in": list(keys)}, "lo": {"$gte": low}, "hi": {"$lte": high}}}}

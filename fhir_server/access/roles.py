@@ -8,7 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from fhir_server.access import consents
-from fhir_server.access.compartment import of_patients, patient_numbers
+from fhir_server.access.compartment import NONE, of_patients, patient_numbers
 from fhir_server.access.formulas import Document, Formula, all_of, among, any_of, none_of
 from fhir_server.access.labels import label_keys, with_below
 from fhir_server.access.policy import Line, Policy, PolicyError, read
@@ -39,11 +39,12 @@ def install(path: Path) -> None:
 
 
 def condition(principal: Principal, role: str, type_: str, action: str) -> Document | None:
-    """Which resources of the type a role opens the action on: {} all, None none."""
-    opened = any_of(one for _, one in explain(principal, role, type_, action))
-    if isinstance(opened, bool):
-        return {} if opened else None
-    return opened
+    """Which resources of the type a role opens the action on: {} all, None when it is not for the role."""
+    lines = explain(principal, role, type_, action)
+    opened = any_of(one for _, one in lines)
+    if opened is False:
+        return NONE if lines else None  # nobody in their care is not the same as no care
+    return {} if opened is True else opened
 
 
 def may_run(principal: Principal, operation: str) -> bool:
@@ -99,9 +100,9 @@ def _panel(principal: Principal, type_: str, action: str) -> Formula:
     levels: dict[str, set[str]] = {"full": set(principal.emergency), "limited": set(), "emergency": set()}
     for patient, why in principal.panel.items():
         levels[why if why in levels else "full"].add(patient)
-    opened = [(level, _of(type_, action, patients)) for level, patients in levels.items()]
-    opened += consents.shared(principal, type_, action)
-    return any_of(all_of((theirs, _level(level, type_))) for level, theirs in opened)
+    whole = [(level, patients, True) for level, patients in levels.items()]
+    opened = [*whole, *consents.shared(principal, type_, action)]
+    return any_of(all_of((_of(type_, action, of), _level(level, type_), formula)) for level, of, formula in opened)
 
 
 def _level(level: str, type_: str) -> Formula:
@@ -139,7 +140,7 @@ def _self(principal: Principal, type_: str, *, addressed: bool) -> Formula:
     if not principal.user:
         return False
     names = sorted({principal.user, *principal.organizations})
-    persons = [name for name in names if not name.startswith("Organization/")]
+    persons = [name for name in names if not name.startswith(("Organization/", "CareTeam/"))]
     keys = [f"{number}>{name}" for number in _numbers(type_, _policy.wrote) for name in persons]
     if addressed:
         keys += [f"{number}>{name}" for number in _numbers(type_, _policy.addressed) for name in names]

@@ -28,8 +28,8 @@ def read_keys(path: Path) -> list[bytes]:
 
 def _make(path: Path) -> None:
     """Several processes may do this at once: one wins, and the file is whole whenever it is there."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}")
-    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(secrets.token_hex(_BYTES) + "\n")
     try:
         os.link(temporary, path)

@@ -48,7 +48,9 @@ class Store:
     async def last(self, chain: str, *, settled: bool = False) -> Document | None:
         """The last group of a chain; with `settled`, the last that no failure of a database can undo."""
         groups = self.groups.with_options(read_concern=_MAJORITY) if settled else self.groups
-        return await groups.find_one({"_id": {"$gt": f"{chain}/", "$lt": f"{chain}0"}}, sort=[("_id", -1)])
+        # What only looks like a group was not put there by us, and must not stop us.
+        ours = {"$gt": f"{chain}/", "$lt": f"{chain}0", "$regex": "/[0-9]{10}$"}
+        return await groups.find_one({"_id": ours}, sort=[("_id", -1)])
 
     async def durable(self, group: Document) -> bool:
         """Whether this very group is there for good."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import structlog
 import typer
 
+from fhir_server.cli._sign_ins import make_sign_ins
 from fhir_server.cli.options import DataDir, settings_with
 from fhir_server.config import Settings
 from fhir_server.context import Context, FhirRequest
@@ -41,9 +42,15 @@ def demo(
 
 async def _load(settings: Settings, anchor: date, *, restore: bool, if_empty: bool) -> int:
     from fhir_server.main import running  # not at the top: every other command would wait for it
+    from smart_auth.service import SmartAuth
 
     async with running(settings) as server:
-        return await load_demo(server, anchor, restore=restore, if_empty=if_empty)
+        written = await load_demo(server, anchor, restore=restore, if_empty=if_empty)
+        if not settings.open and not await _wanted(server.context(), _first(anchor), restore=False):
+            auth = SmartAuth(settings, server.database, server.repository)
+            await auth.prepare()
+            await make_sign_ins(auth, server.context(), settings.data_dir)
+        return written
 
 
 async def load_demo(server: Server, anchor: date = ANCHOR, *, restore: bool = False, if_empty: bool = False) -> int:
@@ -53,7 +60,7 @@ async def load_demo(server: Server, anchor: date = ANCHOR, *, restore: bool = Fa
     no demo clinic is left alone; a load that was interrupted is completed.
     """
     ctx = server.context()
-    if if_empty and await server.counts() and await _wanted(ctx, _first(anchor), restore=False):
+    if if_empty and await _has_data(server) and await _wanted(ctx, _first(anchor), restore=False):
         return 0
     written = 0
     for bundle in bundles(anchor):
@@ -63,6 +70,12 @@ async def load_demo(server: Server, anchor: date = ANCHOR, *, restore: bool = Fa
             await ctx.dispatch(ctx, FhirRequest("POST", "", body=decode(encode(bundle | {"entry": entries}))))
             written += len(entries)
     return written
+
+
+async def _has_data(server: Server) -> bool:
+    """Whether there is more than definitions, which the server's own guide brings."""
+    counts = await server.counts()
+    return any(counts.get(type_) for type_ in ("Patient", "Practitioner", "Organization"))
 
 
 def _first(anchor: date) -> Json:

@@ -24,7 +24,7 @@ def serve(
     port: Annotated[int | None, typer.Option(help="Port; 0 takes a free one.", show_default="8080")] = None,
     workers: Annotated[int | None, typer.Option(help="Server processes.", show_default="1")] = None,
     data_dir: DataDir = None,
-    open_: Annotated[bool, typer.Option("--open", help="No sign-in; the only mode so far. Loopback only.")] = False,
+    open_: Annotated[bool, typer.Option("--open", help="No sign-in, for local trials. Loopback only.")] = False,
     private_network: Annotated[
         bool,
         typer.Option(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import os
 import subprocess
 import sys
 import threading
@@ -10,6 +11,7 @@ import threading
 import typer
 
 from fhir_server import __version__
+from fhir_server.cli._sign_ins import SIGN_INS, read_sign_ins
 from fhir_server.config import Settings
 from fhir_server.storage.embedded import is_private
 
@@ -20,7 +22,8 @@ def greet(settings: Settings, database_version: str, demo: bool, ended: threadin
         if ended.wait(0.05):
             return
     if demo:
-        subprocess.run([sys.executable, "-m", "fhir_server.cli", "demo", "--if-empty"], stdin=subprocess.DEVNULL)
+        demo_command = [sys.executable, "-m", "fhir_server.cli", "demo", "--if-empty"]
+        subprocess.run(demo_command, stdin=subprocess.DEVNULL, env=os.environ | _like(settings))
     if not ended.is_set():
         typer.echo(banner(settings, database_version))
 
@@ -42,10 +45,23 @@ def banner(settings: Settings, database_version: str) -> str:
   API docs      {root}/docs
   Database      {database}
   Workers       {settings.workers}
-  Sign-in       {sign_in if settings.open else "SMART on FHIR"}
-
+  Sign-in       {sign_in if settings.open else f"SMART on FHIR, {root}/auth/login"}
+{_demo_sign_ins(settings)}
   Ctrl-C stops it.
 """
+
+
+def _demo_sign_ins(settings: Settings) -> str:
+    """The demo clinic's people and their passwords, where there are any."""
+    passwords = {} if settings.open else read_sign_ins(settings.data_dir)
+    known = [one for one in SIGN_INS if one.login in passwords]
+    lines = [f"    {one.login:<14} {passwords[one.login]:<18} {one.name}, {one.role}" for one in known]
+    return "\n  Demo sign-ins (user, password)\n" + "\n".join(lines) + "\n" if lines else ""
+
+
+def _like(settings: Settings) -> dict[str, str]:
+    """What a command needs to know of the settings that `serve` was given as options."""
+    return {"FHIR_OPEN": str(settings.open).lower(), "FHIR_DATA_DIR": str(settings.data_dir)}
 
 
 def _answers(settings: Settings) -> bool:

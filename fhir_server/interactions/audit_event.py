@@ -132,6 +132,7 @@ def _parse(ctx: Context, request: FhirRequest) -> Query | None:
         max_count=ctx.settings.max_count,
     )
     other = query.includes or query.revincludes or query.explain or query.contained != "false"
+    other = other or any(one.name.endswith(":missing") for one in query.filters)  # answered by what stored ones have
     order = [(one.code, one.descending) for one in query.sort]
     return None if other or order != [("date", True)] else query
 

@@ -74,7 +74,7 @@ class Flusher:
 
     def __init__(self, database: Database, clock: Clock, *, max_pending: int) -> None:
         self._database = database
-        self._clock = clock
+        self.clock = clock
         self._max_pending = max_pending
         self._queue: deque[tuple[UnitOfWork, asyncio.Future[None]]] = deque()
         self._runner: asyncio.Task[None] | None = None
@@ -190,9 +190,9 @@ class Flusher:
         """One transaction over all units; _Contended when any write or guard was not as expected."""
         writes = [write for unit in units for write in unit.writes.values()]
         nonce = secrets.token_hex(8)
-        self.oldest_open = self._clock.updated()
+        self.oldest_open = self.clock.updated()
         for write in writes:
-            write.seal(self._clock.updated, self._clock.creation)
+            write.seal(self.clock.updated, self.clock.creation)
         async with self._database.client.start_session() as session:
             await session.start_transaction(read_concern=_SNAPSHOT, write_concern=DURABLE)
             try:
@@ -237,9 +237,9 @@ class Flusher:
         guards = [guard for unit in units for guard in unit.guards.values()]
         if guards:
             operations: list[InsertOne[Document] | UpdateOne] = [
-                UpdateOne({"_id": guard.id, "n": guard.seen}, {"$inc": {"n": 1}, "$set": {"at": self._clock.now()}})
+                UpdateOne({"_id": guard.id, "n": guard.seen}, {"$inc": {"n": 1}, "$set": {"at": self.clock.now()}})
                 if guard.seen
-                else InsertOne({"_id": guard.id, "n": 1, "at": self._clock.now()})
+                else InsertOne({"_id": guard.id, "n": 1, "at": self.clock.now()})
                 for guard in guards
             ]
             done = await database.guards.bulk_write(operations, ordered=False, session=session)

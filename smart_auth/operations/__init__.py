@@ -1,0 +1,1 @@
+"""Operations of the authorization server, one file each: found by presence."""
