@@ -19,7 +19,7 @@ from benchmarks.imports import Import
 from benchmarks.load import Measurement, Plan, run
 from benchmarks.processes import Usage, tree, usage
 from benchmarks.searches import SEARCHES
-from benchmarks.server import serving
+from benchmarks.server import SCOPES, serving
 from benchmarks.session import Session, Unusable
 from benchmarks.target import Refused, Target, target
 from benchmarks.workloads import Create, Delete, Mix, Read, Update, Workload
@@ -37,6 +37,9 @@ def parser() -> argparse.ArgumentParser:
     which.add_argument("--base", help="base URL of a running server, on a loopback address")
     which.add_argument("--server", action="store_true", help="our own, with a private database (default)")
     found.add_argument("--workers", type=int, nargs="+", default=[1, 2], help="processes of --server: a run each")
+    found.add_argument("--sign-in", action="store_true", help="--server asks for a token, which each request has")
+    found.add_argument("--no-audit", action="store_true", help="--server keeps no audit trail")
+    found.add_argument("--scopes", default=SCOPES, help="of the token, with --sign-in")
     found.add_argument(
         "--header", action="append", default=[], help='sent with each request: "Authorization: Bearer …"'
     )
@@ -112,10 +115,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.base is None:
             for workers in options.workers:
-                with serving(workers) as server:
+                protected = {"sign_in": options.sign_in, "audit": not options.no_audit}
+                with serving(workers, **protected, scopes=options.scopes) as server:
                     print(f"{workers} process(es), first answer after {server.seconds:.2f} s", flush=True)
+                    options.header = [*options.header, *server.headers]
                     found = one(server.base, options, [server.pid], server.data_dir)
-                    runs.append((told | {"workers": workers, "start_seconds": round(server.seconds, 2)}, found))
+                    runs.append(
+                        (told | protected | {"workers": workers, "start_seconds": round(server.seconds, 2)}, found)
+                    )
         else:
             runs.append((told | {"base": options.base}, one(options.base, options, options.pid)))
     except (Refused, Unusable) as error:

@@ -15,6 +15,7 @@ import structlog
 import fhir_server.interactions
 import fhir_server.operations
 import ig
+import smart_auth.operations
 from fhir_server.access import Principal
 from fhir_server.access.principal import SYSTEM
 from fhir_server.audit.trail import Trail
@@ -132,7 +133,7 @@ async def running(settings: Settings, *, works: bool = False) -> AsyncIterator[S
     """
     if not settings.mongodb_uri:
         raise RuntimeError("No database: set MONGODB_URI, or let `fhir-server serve` start a private one.")
-    discover(fhir_server.interactions, fhir_server.operations)
+    discover(fhir_server.interactions, fhir_server.operations, smart_auth.operations)
     database = Database(settings.mongodb_uri, settings.database)
     try:
         await database.wait()

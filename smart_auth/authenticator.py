@@ -13,13 +13,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf
 
+from fhir_server.access.consents import Caller
 from fhir_server.access.principal import NOBODY, Principal
 from fhir_server.access.scopes import Scope, resource_scopes
 from fhir_server.outcomes import FhirError, SignInRequired, Unavailable
 from fhir_server.storage.repository import Repository
 from smart_auth.bearings import STAFF, bearings, sees_panel
 from smart_auth.changes import Changes, seconds
-from smart_auth.clients import Clients
+from smart_auth.clients import Client, Clients
+from smart_auth.directives import Directives
 from smart_auth.external import External, Outside
 from smart_auth.grant import Grant
 from smart_auth.tokens import Tokens
@@ -78,6 +80,7 @@ class Authenticator:
         self._base_url = base_url
         self._external = external
         self._external_role = external_role
+        self._directives = Directives(repository, base_url)
         self._kept: OrderedDict[bytes, _Kept] = OrderedDict()
 
     def cached(self, authorization: bytes) -> Principal | None:
@@ -110,6 +113,7 @@ class Authenticator:
 
     async def principal(self, grant: Grant) -> Principal | None:
         """The principal of a grant of ours at this moment, not to be kept; None when its user or client is gone."""
+        await self._changes.current()
         made = await self._of_grant(grant)
         return made.principal if made is not None else None
 
@@ -140,18 +144,18 @@ class Authenticator:
 
     async def _of_grant(self, grant: Grant) -> _Made | None:
         """None when the client or the user is gone or inactive. Without a client it is the operator's own token."""
-        user = client = None
-        if grant.client:
-            client, user = await asyncio.gather(self._clients.get(grant.client), self._user(grant.user))
-            if client is None or not client.active:
-                return None
-        else:
-            user = await self._user(grant.user)
+        client, user = await asyncio.gather(self._client(grant.client), self._user(grant.user))
+        if grant.client and (client is None or not client.active):
+            return None
+        device = client.fhir_user if client is not None else ""
         if not grant.user:
-            return _service(grant, grant.client or OPERATOR)
+            return await self._service(grant, grant.client or OPERATOR, device)
         if user is None or not user.active:
             return None
-        return await self._person(grant, user.id, user.fhir_user, user.roles)
+        return await self._person(grant, user.id, user.fhir_user, user.roles, device)
+
+    async def _client(self, id_: str) -> Client | None:
+        return await self._clients.get(id_) if id_ else None
 
     async def _user(self, id_: str) -> User | None:
         return await self._users.get(id_) if id_ else None
@@ -160,7 +164,7 @@ class Authenticator:
         """The user's account here decides; who has none has the role that follows from what they are."""
         grant = outside.live.grant
         if not outside.subject:
-            return _service(grant, f"{outside.issuer} {grant.client}")
+            return await self._service(grant, f"{outside.issuer} {grant.client}")
         account = await self._users.by_identity(outside.issuer, outside.subject)
         if account is None:
             kind = grant.fhir_user.partition("/")[0]
@@ -171,35 +175,46 @@ class Authenticator:
             return None
         return await self._person(grant, account.id, account.fhir_user or grant.fhir_user, account.roles)
 
-    async def _person(self, grant: Grant, name: str, fhir_user: str, roles: tuple[str, ...]) -> _Made:
+    async def _person(self, grant: Grant, name: str, fhir_user: str, roles: tuple[str, ...], device: str = "") -> _Made:
         """A user with what their roles let them see of the hospital; system/ scopes are nothing for people."""
         follows_care = fhir_user.partition("/")[0] in STAFF
         with_panel = follows_care and any(map(sees_panel, roles))
-        now = time.time_ns() // 1000
+        consents, now = self._changes.consents, time.time_ns() // 1000
         found = await bearings(self._repository, fhir_user, now=now, base_url=self._base_url, with_panel=with_panel)
+        # Someone who is no resource is somebody all the same: without a user it would be a backend service.
+        user = fhir_user or f"urn:login:{name}"
+        caller = Caller(frozenset({user, device} - {""}) | found.organizations, grant.client)
+        said = await self._directives.say(caller, user, consents, now)
         principal = Principal(
             name,
             scopes=() if found.gone else _scopes(grant, "user", "patient"),
             client=grant.client or OPERATOR,
-            # Someone who is no resource is somebody all the same: without a user it would be a backend service.
-            user=fhir_user or f"urn:login:{name}",
+            user=user,
             roles=() if found.gone else roles,
             patient=_patient(grant),
             own=found.own,
-            panel=found.panel,
+            panel={**dict(said.panel), **found.panel},  # care of one's own goes further than a share
             organizations=found.organizations,
+            consents=said.rules,
+            emergency=said.emergency,
             grant=grant.id,
         )
-        return _Made(principal, found.until, follows_care)
+        return _Made(principal, min(found.until, said.until), follows_care)
 
-
-def _service(grant: Grant, name: str) -> _Made:
-    """A backend service: its system/ scopes, and patient/ ones for the patient of the token."""
-    scopes = _scopes(grant, "system", "patient")
-    client = grant.client or OPERATOR
-    return _Made(
-        Principal(name, scopes=scopes, client=client, roles=("system",), patient=_patient(grant), grant=grant.id)
-    )
+    async def _service(self, grant: Grant, name: str, device: str = "") -> _Made:
+        """A backend service: its system/ scopes, and patient/ ones for the patient of the token."""
+        consents, now = self._changes.consents, time.time_ns() // 1000
+        said = await self._directives.say(Caller(frozenset({device} - {""}), grant.client), "", consents, now)
+        principal = Principal(
+            name,
+            scopes=_scopes(grant, "system", "patient"),
+            client=grant.client or OPERATOR,
+            roles=("system",),
+            patient=_patient(grant),
+            consents=said.rules,
+            grant=grant.id,
+        )
+        return _Made(principal, said.until)
 
 
 def _scopes(grant: Grant, *levels: str) -> tuple[Scope, ...]:

@@ -37,14 +37,14 @@ class Changes:
     """The counts as this process knows them.
 
     What was made under `rights` (or, where it says who is in whose care, under `total`) may be used while that is the
-    same and `seconds() < until`.
+    same and `seconds() < until`. `consents` is the part of `rights` that Consents have changed.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._looking = asyncio.Lock()
         self._follower: asyncio.Task[None] | None = None
-        self.rights = self.total = -1
+        self.rights = self.consents = self.total = -1
         self.until = -inf
         self.used = False  # since the last look: nobody follows what nobody asks for
 
@@ -104,8 +104,8 @@ class Changes:
         """Learn the counts. One look at a time, or an earlier one could bring back what a later one has ended."""
         began = seconds()
         with _told():
-            rights, care = await access_generations(self._database)
-        self.rights, self.total = rights, rights + care
+            rights, consents, care = await access_generations(self._database)
+        self.rights, self.consents, self.total = rights, consents, rights + care
         self.until = began + LEASE
 
     async def _follow(self) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from joserfc import jws
 from joserfc.errors import JoseError
-from joserfc.jwk import JWKRegistry
+from joserfc.jwk import JWKRegistry, RSAKey
 from pymongo.errors import DuplicateKeyError
 
 from fhir_server import json
@@ -29,6 +29,7 @@ Json = dict[str, Any]
 TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 ALGORITHMS = ("RS384", "ES384")
 COLLECTION = "auth_assertion"
+MIN_RSA_BITS = 2048
 MAX_LENGTH = 16 * 1024  # characters
 LIFETIME = 300  # seconds that `exp` may lie ahead
 SKEW = 60  # seconds that the client's clock may be wrong
@@ -153,7 +154,10 @@ def _is_signed_by(assertion: Assertion, key: Json) -> bool:
         return False
     public = {name: value for name, value in key.items() if name in ("kty", "n", "e", "crv", "x", "y")}
     try:
-        jws.deserialize_compact(assertion.text, JWKRegistry.import_key(public), registry=_registry)
+        known = JWKRegistry.import_key(public)
+        if isinstance(known, RSAKey) and known.public_key.key_size < MIN_RSA_BITS:
+            return False
+        jws.deserialize_compact(assertion.text, known, registry=_registry)
     except (JoseError, ValueError, TypeError):
         return False
     return True

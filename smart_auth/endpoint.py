@@ -17,7 +17,7 @@ from fhir_server import json
 from fhir_server.config import Settings
 from fhir_server.outcomes import FhirError, UnsupportedMedia
 from fhir_server.rest.base_url import BaseUrls
-from fhir_server.rest.body import FORM, bare_type, read_body
+from fhir_server.rest.body import FORM, Disconnected, bare_type, read_body
 from fhir_server.rest.head import joined
 from smart_auth.clients import Clients
 from smart_auth.errors import OAuthError
@@ -55,6 +55,8 @@ class Endpoint:
         except FhirError as error:
             name = "temporarily_unavailable" if error.status in (429, 503) else "invalid_request"
             response = answer(_named(name, str(error)), error.status, error.headers)
+        except Disconnected:
+            return Response(status_code=499)  # which nobody hears
         except PyMongoError as error:
             log.warning("the database failed", exception=type(error).__qualname__)
             response = answer(_named("temporarily_unavailable", ""), 503, {"Retry-After": "2"})

@@ -11,6 +11,7 @@ import re
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
@@ -74,7 +75,7 @@ class Fetcher:
         return self._given_tls or ssl.create_default_context()
 
     def check(self, url: str) -> SplitResult:
-        """The parts of a URL that may be tried. Raises FetchRefused; where it leads is looked at when it is fetched."""
+        """The parts of a URL that may be tried. Raises FetchRefused."""
         try:
             parts = urlsplit(url)
             port = parts.port
@@ -87,6 +88,8 @@ class Fetcher:
             raise FetchRefused(f"The address must be https; {SETTING}=true allows http on this machine and network.")
         if parts.hostname and _is_local_name(parts.hostname) and not self._allow_local:
             raise FetchRefused(f"The address is on this machine; {SETTING}=true allows that.")
+        with suppress(ValueError):  # a name: its addresses are looked at when it is fetched
+            self._check_address(ip_address(parts.hostname or ""), parts.scheme)
         return parts
 
     async def get(self, url: str) -> Fetched:

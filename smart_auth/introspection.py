@@ -14,6 +14,7 @@ from smart_auth.errors import OAuthError
 from smart_auth.id_token import identity
 from smart_auth.lifetimes import has_user
 from smart_auth.service import SmartAuth, issuer
+from smart_auth.token_endpoint import context_of
 from smart_auth.tokens import Live
 
 Json = dict[str, Any]
@@ -73,7 +74,7 @@ async def _live(auth: SmartAuth, token: str, caller: str) -> Live | None:
 def _told(live: Live, base_url: str) -> Json:
     grant = live.grant
     told: Json = {
-        **grant.context,
+        **context_of(grant),
         "active": True,
         "scope": grant.scopes,
         "client_id": grant.client,

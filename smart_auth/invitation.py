@@ -74,6 +74,11 @@ Choose your user name and password here, within a week:
 """
 
 
+def _roles() -> list[str]:
+    """Those that a person can have."""
+    return [name for name in roles.policy().roles if name != "system"]
+
+
 def _check_may(visit: Visit) -> None:
     if not visit.may_invite:
         raise Forbidden("Only administrators invite others.")
@@ -86,14 +91,14 @@ def _form(visit: Visit, values: dict[str, str], status: int = 200, note: str = "
         values=values,
         errors=errors,
         note=note,
-        roles=list(roles.policy().roles),
+        roles=_roles(),
         chosen=visit.form.all("role"),
     )
 
 
 async def _send(visit: Visit) -> Response:
     values = {name: visit.form.one(name)[:254] for name in _FIELDS}
-    chosen = tuple(one for one in roles.policy().roles if one in visit.form.all("role"))
+    chosen = tuple(one for one in _roles() if one in visit.form.all("role"))
     if not chosen:
         return _form(visit, values, 422, role="Choose at least one role.")
     may_all = visit.user is not None and "super-administrator" in visit.user.roles

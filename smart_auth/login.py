@@ -59,9 +59,11 @@ def routes(auth: SmartAuth) -> APIRouter:
         if visit.session is not None:
             await auth.sessions.end(visit.session)
         visit.user = visit.session = None
-        response = visit.message(
-            "You are signed out", "You can close this window.", link=("/auth/login", "Sign in again")
-        )
+        if visit.ways["request"]:
+            response = visit.go("/auth/login", request=visit.ways["request"])
+        else:
+            link = ("/auth/login", "Sign in again")
+            response = visit.message("You are signed out", "You can close this window.", link=link)
         pages.cookie.clear(response)
         return response
 

@@ -16,7 +16,7 @@ from fhir_server.storage.database import Database
 
 log = structlog.get_logger(__name__)
 
-SECONDS = 2.0  # that a process may be late to learn of another origin: a browser's rule, and no right to data
+SECONDS = 0.5  # that a process may be late to learn of another origin: a browser's rule, and no right to data
 
 
 class Origins:

@@ -43,6 +43,7 @@ def routes(auth: SmartAuth) -> APIRouter:
     endpoint = Endpoint(auth.settings, auth.clients)
 
     @router.options(PATH)
+    @router.options(PATH + "/{id_}")
     async def preflight(request: Request) -> Response:
         return await endpoint.preflight(request)
 

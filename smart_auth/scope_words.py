@@ -6,7 +6,7 @@ import re
 
 # Of each type: the group on the consent page, and what its resources are to a patient.
 _TYPES = {
-    "About the person": {
+    "Personal details": {
         "Patient": "name, address and other personal details",
         "RelatedPerson": "family and other contacts",
         "Person": "links between personal records",

@@ -20,6 +20,8 @@ from smart_auth.tokens import Issued
 
 Json = dict[str, Any]
 
+# https://hl7.org/fhir/smart-app-launch/scopes-and-launch-context.html#launch-context-arrives-with-your-access_token
+CONTEXT = ("patient", "encounter", "fhirContext", "need_patient_banner", "smart_style_url", "intent", "tenant")
 PER_ADDRESS = Limit("token by address", 600, 60)
 PER_CLIENT = Limit("token by client", 1200, 60)
 
@@ -56,6 +58,11 @@ def routes(auth: SmartAuth) -> APIRouter:
     return router
 
 
+def context_of(grant: Grant) -> Json:
+    """What the grant tells of the context the app was launched in; nothing else gets into a response this way."""
+    return {name: value for name, value in grant.context.items() if name in CONTEXT}
+
+
 async def _check_user(auth: SmartAuth, grant: Grant) -> None:
     """Take back what was just made for a user who may not sign in any more. Raises OAuthError."""
     if not await has_user(auth.users, grant):
@@ -67,7 +74,7 @@ async def _response(auth: SmartAuth, client: Client, issued: Issued, base_url: s
     """What the app is told: its tokens, what they are good for, and the context it was launched in."""
     grant = issued.grant
     response: Json = {
-        **grant.context,
+        **context_of(grant),
         "access_token": issued.access,
         "token_type": "Bearer",
         "expires_in": issued.expires_in,

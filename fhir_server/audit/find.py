@@ -79,12 +79,14 @@ async def newest(
     deadline = time.monotonic() + seconds
     cursor = store.groups.find(wanted, sort=[("t", -1), ("_id", -1)], batch_size=_GROUPS)
     async for found in cursor:
-        if after is not None and (found["t"], found["_id"]) > (after[0], after[1].group):
+        here = (found["t"], found["_id"])
+        if after is not None and here > (after[0], after[1].group):
             continue
         for event in _events(found, search):
             if after is None or _order(event.at, event.where) < _order(*after):
                 yield event
-        if time.monotonic() > deadline:
+        # At least one group that was not looked at before, so that the search gets on.
+        if time.monotonic() > deadline and (after is None or here != (after[0], after[1].group)):
             chain, sequence = group.place(found["_id"])
             raise Incomplete(found["t"], Place(chain, sequence, 0, 0))
 

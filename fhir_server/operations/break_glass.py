@@ -46,6 +46,9 @@ _CATEGORY = "http://terminology.hl7.org/CodeSystem/communication-category"
 async def break_glass(ctx: Context, request: FhirRequest) -> FhirResponse:
     """Open a patient's record to the caller for some minutes, for a reason that is reviewed afterwards."""
     _check_caller(ctx.principal)
+    if request.query:
+        # A URL ends up in logs, and the reason may tell of the patient.
+        raise Invalid("$break-glass takes its parameters in the body.")
     given = read(request, PARAMETERS)
     reason, minutes = _reason(given), _minutes(given)
     if ctx.unit is not None:
@@ -57,8 +60,7 @@ async def break_glass(ctx: Context, request: FhirRequest) -> FhirResponse:
     start = datetime.now(UTC)
     emergency = _Emergency(ctx.principal, patient.key, reason, start, start + timedelta(minutes=minutes))
     consent, task = emergency.consent(), emergency.task()
-    officers = await _officers(server)
-    alerts = [emergency.alert(consent, task, officer) for officer in officers or [None]]
+    alerts = [emergency.alert(consent, task, to) for to in await _officers(server)]
     await _write(server, [consent, task, *alerts])
     return FhirResponse(resource=_answer(emergency, consent, task, alerts))
 
@@ -91,13 +93,13 @@ def _minutes(given: Input) -> int:
     return int(minutes)
 
 
-async def _officers(server: Context) -> list[Json]:
-    """References to the privacy officers: active PractitionerRoles with that code."""
+async def _officers(server: Context) -> list[Json | None]:
+    """References to the privacy officers: active PractitionerRoles with that code; None when there are none."""
     query = conditional("PractitionerRole", f"role={PRIVACY}|{OFFICER}&active=true", server.base_url)
     found = await server.repository.find(SYSTEM, compile(query).filter, limit=MAX_OFFICERS)
     roles = [row.resource() for row in found]
     persons = [role.get("practitioner", {}).get("reference") or f"PractitionerRole/{role['id']}" for role in roles]
-    return [{"reference": person} for person in dict.fromkeys(persons)]
+    return [{"reference": person} for person in dict.fromkeys(persons)] or [None]
 
 
 async def _write(server: Context, resources: list[Json]) -> None:

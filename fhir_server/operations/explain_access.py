@@ -17,7 +17,7 @@ from fhir_server.access.visibility import is_open_to
 from fhir_server.context import Context, FhirRequest, FhirResponse
 from fhir_server.definitions import OperationParameter
 from fhir_server.operations.input import Input, read
-from fhir_server.outcomes import Forbidden, Invalid, NotFound, NotSupported, ValueWrong
+from fhir_server.outcomes import FhirError, Forbidden, Invalid, NotFound, NotSupported, ValueWrong
 from fhir_server.registry import operation
 from fhir_server.search.extract import extract
 from fhir_server.search.memory import matches
@@ -63,7 +63,7 @@ def _envelope(stored: Stored, base_url: str) -> Json:
     return {**index, "_id": stored.key, "ty": stored.type, "u": stored.updated, "t": stored.created}
 
 
-def _absent(type_: str | None) -> NotFound:
+def _absent(type_: str | None) -> FhirError:
     return NotFound(f"There is no {type_} with this id.")
 
 

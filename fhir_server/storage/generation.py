@@ -35,7 +35,8 @@ async def generation(database: Database) -> int:
 
 async def advance_access(database: Database, types: Collection[str], session: AsyncClientSession | None = None) -> None:
     """Count a change of callers' rights, within the transaction that writes resources of these types, if it is one."""
-    moved = {name: 1 for name, of in (("rights", RIGHTS), ("care", CARE)) if not of.isdisjoint(types)}
+    counted = (("rights", RIGHTS), ("consents", {"Consent"}), ("care", CARE))
+    moved = {name: 1 for name, of in counted if not of.isdisjoint(types)}
     if moved:
         slot = SLOTS[crc32(database.incarnation.encode()) % len(SLOTS)]
         await database.state.update_one({"_id": slot}, {"$inc": moved}, upsert=True, session=session)
@@ -46,9 +47,11 @@ async def advance_revocations(database: Database) -> None:
     await database.state.update_one({"_id": REVOKED}, {"$inc": {"rights": 1}}, upsert=True)
 
 
-async def access_generations(database: Database) -> tuple[int, int]:
-    """How often rights have changed, and how often who is in whose care."""
-    rights = care = 0
+async def access_generations(database: Database) -> tuple[int, int, int]:
+    """How often rights have changed, in that by Consents, and how often who is in whose care."""
+    rights = consents = care = 0
     async for row in database.state.find({"_id": {"$in": [REVOKED, *SLOTS]}}):
-        rights, care = rights + row.get("rights", 0), care + row.get("care", 0)
-    return rights, care
+        rights += row.get("rights", 0)
+        consents += row.get("consents", 0)
+        care += row.get("care", 0)
+    return rights, consents, care
