@@ -24,6 +24,10 @@ class Settings(BaseSettings):
     trusted_proxies: str = Field("", description="Comma list of addresses whose X-Forwarded-* headers are believed.")
     open: bool = Field(False, description="No sign-in, for local trials; loopback only.")
     audit: bool = Field(True, description="Every interaction leaves an entry in the audit trail.")
+    audit_wait: bool = Field(
+        False,
+        description="Answers of reads wait until the database, not only the data directory, has their audit entry.",
+    )
     audit_key_file: Path | None = Field(
         None, description="What seals the audit trail, the same file for every host; else data_dir/audit.key is made."
     )

@@ -147,7 +147,9 @@ async def running(settings: Settings, *, works: bool = False) -> AsyncIterator[S
         await server.repository.start()
         if works and settings.audit:
             processes = server.repository.parameters.processes
-            server.trail = Trail(database, settings.data_dir, alive=processes.alive, now=clock.now)
+            server.trail = Trail(
+                database, settings.data_dir, alive=processes.alive, now=clock.now, wait=settings.audit_wait
+            )
             await server.trail.start()
             server.repository.flusher.audit = server.trail.writes
         _spare_the_collector()

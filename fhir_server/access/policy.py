@@ -85,8 +85,8 @@ def read(text: str) -> Policy:
         MappingProxyType({name: _named(name, of, roles) for name, of in _table(content, "operations").items()}),
         tuple(_label(text) for text in _table(content, "labels").get("confidential", ())),
         MappingProxyType(basic),
-        _parameters("wrote", own.get("wrote", ())),
-        _parameters("addressed", own.get("addressed", ())),
+        _parameters("wrote", own.get("wrote", [])),
+        _parameters("addressed", own.get("addressed", [])),
     )
 
 

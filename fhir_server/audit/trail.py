@@ -15,6 +15,7 @@ from fhir_server.audit.chain import Chain
 from fhir_server.audit.entry import Entry
 from fhir_server.audit.key import read_keys
 from fhir_server.audit.recorder import Recorder
+from fhir_server.audit.spool import Spool
 from fhir_server.audit.store import Store
 from fhir_server.audit.writes import Writes
 from fhir_server.storage.database import Database
@@ -23,12 +24,14 @@ log = structlog.get_logger(__name__)
 
 KEY = "audit.key"  # files in the data directory
 WITNESS = "audit.anchor"
+SPOOL = "audit"  # a folder there
 
 
 class Trail:
     """Give `writes` to the flusher and `record` whatever else happens; `stop` after the flusher's end.
 
     `alive` names the incarnations of the processes that live (storage/processes.py), `now` is the database's clock.
+    With `wait`, entries are in the database before `record` returns, else in a file of the data directory (spool.py).
     """
 
     def __init__(
@@ -39,6 +42,7 @@ class Trail:
         alive: Callable[[], Awaitable[list[str]]],
         now: Callable[[], int],
         key_file: Path | None = None,
+        wait: bool = False,
         max_pending: int = 10_000,
     ) -> None:
         self.keys = read_keys(key_file or data_dir / KEY)
@@ -47,6 +51,8 @@ class Trail:
         self.recorder = Recorder(self.store, Chain(self.store, key, "r", now), max_pending=max_pending)
         self.writes = Writes(self.store, Chain(self.store, key, "w", now))
         self.anchors = Anchors(self.store, key, now, alive, data_dir / WITNESS)
+        folder, most = data_dir / SPOOL, 20 * max_pending
+        self._spool = None if wait else Spool(folder, self.recorder.record, max_pending=most)
         self._job: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -56,11 +62,21 @@ class Trail:
         last = await self.store.last_anchor()
         if last is not None and anchors.sealed_by(self.keys, last) is None:
             log.error("the audit trail was sealed with another key: all hosts must share the file", file=KEY)
+        if self._spool is not None:
+            await self._spool.start()
         self._job = asyncio.create_task(self.anchors.run())
 
     async def record(self, entries: Sequence[Entry]) -> None:
-        """Return once the entries are durable; raises Unavailable (503), and then nothing may be answered."""
-        await self.recorder.record(entries)
+        """Return once the entries are safe; raises Unavailable (503), and then nothing may be answered."""
+        if self._spool is not None:
+            self._spool.append(entries)
+        else:
+            await self.recorder.record(entries)
+
+    async def settle(self) -> None:
+        """Return once all that this process has recorded is in the database. Raises Unavailable (503)."""
+        if self._spool is not None:
+            await self._spool.ship()
 
     async def stop(self) -> None:
         """Store what was accepted, close the chains and sign for them."""
@@ -68,6 +84,8 @@ class Trail:
             self._job.cancel()
             with suppress(asyncio.CancelledError):
                 await self._job
+        if self._spool is not None:
+            await self._spool.stop()
         await self.recorder.stop()
         await self.writes.stop()
         try:

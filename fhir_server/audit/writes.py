@@ -25,10 +25,12 @@ class Writes:
     def __init__(self, store: Store, chain: Chain) -> None:
         self._store = store
         self._chain = chain
-        self._sent: Document | None = None  # the last group of a transaction whose end is not known
+        self._sent: Document | None = None  # the last group of the transaction that is open
+        self._sure = False  # that the chain is where we believe
 
     async def write(self, session: AsyncClientSession, units: Sequence[UnitOfWork]) -> None:
         """Add the entries of these units to the transaction, with the versions that it makes."""
+        self._sent = None
         entries: list[Entry] = []
         for unit in units:
             for entry in unit.audit:
@@ -39,18 +41,19 @@ class Writes:
                 entries.append(entry)
         if not entries:
             return
-        if self._sent is not None or not self._chain.name:
+        if not self._sure:
             # The attempt before was given up, or nobody knows: the database does.
             await self._chain.settle()
+        self._sure = False
         groups = self._chain.following(entries)
-        self._sent = groups[-1]
         await self._store.groups.insert_many(groups, session=session)
+        self._sent = groups[-1]
 
     def committed(self) -> None:
         """The transaction is durable, and so is what was added to it."""
         if self._sent is not None:
             self._chain.take(self._sent)
-            self._sent = None
+            self._sent, self._sure = None, True
 
     async def stop(self) -> None:
         """Close the chain; nothing may be written after it."""

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 import structlog
+from pymongo.errors import PyMongoError
 
 from fhir_server.cli.database import await_database
 from fhir_server.cli.options import refuse
@@ -16,8 +17,8 @@ from fhir_server.outcomes import FhirError
 from fhir_server.storage.embedded import database_uri
 
 if TYPE_CHECKING:
-    from fhir_server.audit.entry import Entry
     from fhir_server.main import Server
+    from smart_auth.grant import Grant
     from smart_auth.service import SmartAuth
 
 T = TypeVar("T")
@@ -36,8 +37,10 @@ def with_accounts(settings: Settings, task: Callable[[SmartAuth, Server], Awaita
 
         try:
             return asyncio.run(run())
-        except (FhirError, ValueError) as wrong:
+        except (FhirError, ValueError, LookupError, RuntimeError) as wrong:
             raise refuse(str(wrong)) from None
+        except PyMongoError as wrong:
+            raise refuse(f"the database failed ({type(wrong).__name__}); try again.") from None
 
 
 @asynccontextmanager
@@ -51,13 +54,23 @@ async def _accounts(settings: Settings) -> AsyncIterator[tuple[SmartAuth, Server
         yield auth, server
 
 
-async def record(server: Server, settings: Settings, entry: Entry) -> None:
-    """Put an entry of what a command did into the audit trail; return once it is durable."""
+async def record(server: Server, settings: Settings, command: str, what: str, grant: Grant | None = None) -> None:
+    """Put what a command did into the audit trail; return once it is durable."""
+    from fhir_server.audit.entry import Agent, Entry, now
     from fhir_server.audit.trail import Trail
 
+    if not settings.audit:
+        return
+    agent, patient = Agent.of(f"fhir-server {command}"), ""
+    if grant is not None:
+        agent = Agent.of(agent.name, user=grant.fhir_user, client=grant.client, grant=grant.id)
+        patient = grant.context.get("patient", "")
+    entry = Entry(now(), command, "E", 200, agent, query=what, patients=(f"Patient/{patient}",) if patient else ())
     clock = server.repository.flusher.clock
     processes = server.repository.parameters.processes
-    trail = Trail(server.database, settings.data_dir, alive=processes.alive, now=clock.now)
+    trail = Trail(
+        server.database, settings.data_dir, alive=processes.alive, now=clock.now, key_file=settings.audit_key_file
+    )
     await trail.start()
     try:
         await trail.record([entry])

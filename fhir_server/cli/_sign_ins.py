@@ -44,15 +44,15 @@ async def make_sign_ins(auth: SmartAuth, ctx: Context, data_dir: Path) -> None:
     from smart_auth.users import User
 
     passwords = read_sign_ins(data_dir)
-    for one in SIGN_INS:
-        if await auth.users.get(one.login) is not None:
-            continue
+    missing = [one for one in SIGN_INS if await auth.users.get(one.login) is None]
+    for one in missing:
         passwords[one.login] = secrets.token_urlsafe(12)
         if one.role == "administrator":
             await ctx.dispatch(ctx, FhirRequest("PUT", one.fhir_user, body=dict(ADMINISTRATOR)))
         user = User(one.login, one.name, fhir_user=one.fhir_user, roles=(one.role,))
         await auth.users.add(user, passwords[one.login])
-    _write(data_dir / FILE, passwords)
+    if missing:
+        _write(data_dir / FILE, passwords)
 
 
 def read_sign_ins(data_dir: Path) -> dict[str, str]:
@@ -67,6 +67,7 @@ def read_sign_ins(data_dir: Path) -> dict[str, str]:
 def _write(path: Path, passwords: dict[str, str]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_suffix(".new")
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+    fresh.unlink(missing_ok=True)  # whatever its mode was
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
         json.dump(passwords, file, indent=1)
     fresh.replace(path)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from fhir_server.cli._accounts import with_accounts
+from fhir_server.cli._accounts import record, with_accounts
 from fhir_server.cli.options import DataDir, refuse, settings_with
 
 if TYPE_CHECKING:
     from fhir_server.main import Server
+    from smart_auth.clients import Client, Kind
     from smart_auth.service import SmartAuth
 
 Action = Literal["add", "list", "secret", "disable", "enable", "remove"]
@@ -38,52 +40,74 @@ def client(
     """Add, list, disable, enable or remove clients, or give one a new secret."""
     if action not in ("list", "add") and not client_id:
         raise refuse("name the client.")
+    if secret and (jwks is not None or jwks_uri):
+        raise refuse("a client has a secret or keys.")
     settings = settings_with(data_dir=data_dir)
-    keys = json.loads(jwks.read_text()) if jwks is not None else None
+    keys = _read(jwks) if jwks is not None else None
 
-    async def task(auth: SmartAuth, _: Server) -> list[str]:
-        from dataclasses import replace
-
-        from smart_auth.clients import Client, new_client_id
-
+    async def task(auth: SmartAuth, server: Server) -> list[str]:
         if action == "list":
-            return [
-                f"{one.id}  {one.kind}  {one.name}{'' if one.active else '  (disabled)'}"
-                for one in await auth.clients.list()
-            ]
+            return [_line(one) for one in await auth.clients.list()]
         if action == "add":
-            asymmetric = keys is not None or bool(jwks_uri)
-            kind = "confidential-asymmetric" if asymmetric else "confidential-symmetric" if secret else "public"
-            grants = ("client_credentials",) if backend else ("authorization_code", "refresh_token")
+            from smart_auth.clients import Client, new_client_id
+
             made = await auth.clients.add(
                 Client(
                     client_id or new_client_id(),
                     name or client_id or "An app",
-                    kind,  # type: ignore[arg-type]  # one of the three
+                    _kind(has_keys=keys is not None or bool(jwks_uri), has_secret=secret),
                     jwks=keys,
                     jwks_uri=jwks_uri,
                     redirect_uris=tuple(redirect_uri or ()),
                     launch_uri=launch_uri,
                     scopes=scope,
-                    grant_types=grants,
+                    grant_types=("client_credentials",) if backend else ("authorization_code", "refresh_token"),
                     origins=tuple(origin or ()),
                     trusted=trusted,
                 )
             )
-            told = [f"client_id: {made.id}"]
-            if kind == "confidential-symmetric":
-                told.append(f"client_secret: {await auth.clients.new_secret(made.id)}")
-            return told
-        found = await auth.clients.get(client_id)
-        if found is None:
-            raise ValueError(f"there is no client {client_id}.")
-        if action == "secret":
-            return [f"client_secret: {await auth.clients.new_secret(client_id)}"]
-        if action == "remove":
-            await auth.clients.remove(client_id)
-            return [f"Removed {client_id}; its tokens are revoked."]
-        await auth.clients.update(replace(found, active=action == "enable"))
-        return [f"{client_id} is {action}d."]
+            lines = [f"client_id: {made.id}"]
+            if secret:
+                lines.append(f"client_secret: {await auth.clients.new_secret(made.id)}")
+        else:
+            found = await auth.clients.get(client_id)
+            if found is None:
+                raise ValueError(f"there is no client {client_id}.")
+            made, lines = found, [await _change(auth, action, found)]
+        await record(server, settings, "client", f"{action} {made.id}")
+        return lines
 
     for line in with_accounts(settings, task):
         typer.echo(line)
+
+
+async def _change(auth: SmartAuth, action: Action, client: Client) -> str:
+    if action == "secret":
+        return f"client_secret: {await auth.clients.new_secret(client.id)}"
+    if action == "remove":
+        await auth.clients.remove(client.id)
+        return f"Removed {client.id}; its tokens are revoked."
+    await auth.clients.update(replace(client, active=action == "enable"))
+    return f"{client.id} is enabled." if action == "enable" else f"{client.id} is disabled; its tokens are revoked."
+
+
+def _kind(*, has_keys: bool, has_secret: bool) -> Kind:
+    if has_keys:
+        return "confidential-asymmetric"
+    return "confidential-symmetric" if has_secret else "public"
+
+
+def _read(jwks: Path) -> dict[str, Any]:
+    try:
+        keys = json.loads(jwks.read_bytes())
+    except OSError as error:
+        raise refuse(f"{jwks} cannot be read: {error.strerror}.") from None
+    except ValueError:
+        raise refuse(f"{jwks} holds no JSON.") from None
+    if not isinstance(keys, dict):
+        raise refuse(f'{jwks} holds no JWK Set: {{"keys": [...]}}.')
+    return keys
+
+
+def _line(one: Client) -> str:
+    return f"{one.id}  {one.kind}  {one.name}{'' if one.active else '  (disabled)'}"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fhir_server.cli._accounts import with_accounts
+from fhir_server.cli._accounts import record, with_accounts
 from fhir_server.cli.options import DataDir, refuse, settings_with
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ def role(
     known = policy.policy().roles
     if name and name not in known:
         raise refuse(f"there is no role {name}; there are {', '.join(sorted(known))}.")
+    if take and not user:
+        raise refuse("name the user: --user.")
     if user:
         if not name:
             raise refuse("name the role.")
@@ -38,13 +41,16 @@ def role(
                 typer.echo(f"  {group}: {'; '.join(map(str, lines))}")
 
 
-def _give(name: str, user: str, take: bool, data_dir: DataDir) -> str:
-    async def task(auth: SmartAuth, _: Server) -> str:
+def _give(name: str, user: str, take: bool, data_dir: Path | None) -> str:
+    settings = settings_with(data_dir=data_dir)
+
+    async def task(auth: SmartAuth, server: Server) -> str:
         found = await auth.users.get(user)
         if found is None:
             raise ValueError(f"there is no user {user}.")
         kept = [one for one in found.roles if one != name]
-        await auth.users.set_roles(user, kept if take else [*kept, name])
-        return f"{user} is {'no longer ' if take else ''}{name}."
+        await auth.users.set_roles(found.id, kept if take else [*kept, name])
+        await record(server, settings, "role", f"{'take' if take else 'give'} {name} {found.id}")
+        return f"{found.id} is {'no longer ' if take else ''}{name}."
 
-    return with_accounts(settings_with(data_dir=data_dir), task)
+    return with_accounts(settings, task)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import secrets
 import sys
+from collections.abc import Iterable
+from getpass import getpass
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from fhir_server.cli._accounts import with_accounts
+from fhir_server.cli._accounts import record, with_accounts
 from fhir_server.cli.options import DataDir, refuse, settings_with
 
 if TYPE_CHECKING:
     from fhir_server.main import Server
     from smart_auth.service import SmartAuth
+    from smart_auth.users import User
 
 Action = Literal["add", "list", "password", "disable", "enable", "remove"]
 
@@ -34,43 +37,64 @@ def user(
     if action != "list" and not login:
         raise refuse("name the user.")
     settings = settings_with(data_dir=data_dir)
-    password = sys.stdin.readline().rstrip("\n") if password_stdin else secrets.token_urlsafe(12)
+    password = _typed() if password_stdin else secrets.token_urlsafe(12)
 
-    async def task(auth: SmartAuth, _: Server) -> list[str]:
-        from fhir_server.access import roles as policy
-        from smart_auth.users import User
-
+    async def task(auth: SmartAuth, server: Server) -> list[str]:
         if action == "list":
             return [_line(one) async for one in auth.users.list()]
         if action == "add":
-            if unknown := set(role or ()) - set(policy.policy().roles):
-                raise ValueError(f"there is no role {', '.join(sorted(unknown))}; `fhir-server role` lists them.")
-            new = User(login, name, email, fhir_user=fhir_user, roles=tuple(role or ()), verified=bool(email))
+            from smart_auth.users import User
+
+            new = User(login, name, email, fhir_user=fhir_user, roles=_known(role or ()), verified=bool(email))
             made = await auth.users.add(new, password)
-            return [f"Added {made.id}.", *([] if password_stdin else [f"Password: {password}"])]
-        if await auth.users.get(login) is None:
-            raise ValueError(f"there is no user {login}.")
-        if action == "password":
-            await auth.users.set_password(login, password)
-            await auth.tokens.revoke_user(login)
-            return [f"Changed; whoever was signed in as {login} is signed out.", f"Password: {password}"]
-        if action == "enable":
-            await auth.users.set_active(login, True)
-            return [f"{login} may sign in."]
-        await auth.tokens.revoke_user(login)
-        if action == "disable":
-            await auth.users.set_active(login, False)
-            return [f"{login} may not sign in any more; every token is revoked."]
-        await auth.users.remove(login)
-        return [f"Removed {login}; every token is revoked."]
+            lines = [f"Added {made.id}.", *([] if password_stdin else [f"Password: {password}"])]
+        else:
+            found = await auth.users.get(login)
+            if found is None:
+                raise ValueError(f"there is no user {login}.")
+            lines = [await _change(auth, action, found, password)]
+            if action == "password" and not password_stdin:
+                lines.append(f"Password: {password}")
+        await record(server, settings, "user", f"{action} {login.lower()}")
+        return lines
 
     for line in with_accounts(settings, task):
         typer.echo(line)
 
 
-def _line(one: object) -> str:
-    from smart_auth.users import User
+def _typed() -> str:
+    """One line of standard input, which a terminal does not show."""
+    return getpass() if sys.stdin.isatty() else sys.stdin.readline().rstrip("\r\n")
 
-    assert isinstance(one, User)
+
+async def _change(auth: SmartAuth, action: Action, user: User, password: str) -> str:
+    """Do it to the user; whoever may not go on as before is signed out everywhere."""
+    if action == "enable":
+        await auth.users.set_active(user.id, True)
+        return f"{user.id} may sign in."
+    if action == "password":
+        await auth.users.set_password(user.id, password)
+        said = f"Changed; whoever was signed in as {user.id} is signed out."
+    elif action == "disable":
+        await auth.users.set_active(user.id, False)
+        said = f"{user.id} may not sign in any more; every token is revoked."
+    else:
+        await auth.users.remove(user.id)
+        said = f"Removed {user.id}; every token is revoked."
+    await auth.sessions.end_all(user.id)
+    await auth.tokens.revoke_user(user.id)
+    return said
+
+
+def _known(roles: Iterable[str]) -> tuple[str, ...]:
+    """The roles, each of which there is."""
+    from fhir_server.access import roles as policy
+
+    if unknown := set(roles) - set(policy.policy().roles):
+        raise ValueError(f"there is no role {', '.join(sorted(unknown))}; `fhir-server role` lists them.")
+    return tuple(roles)
+
+
+def _line(one: User) -> str:
     state = "" if one.active else "  (disabled)"
     return f"{one.id}  {', '.join(one.roles) or 'no role'}  {one.fhir_user or '-'}{state}"
