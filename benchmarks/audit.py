@@ -135,8 +135,8 @@ async def readers(count: int, seconds: float, request: Callable[[int], Awaitable
 
 
 async def with_and_without(process: Process, options: argparse.Namespace, directory: str) -> None:
-    """A table: readers without the trail, with it, and what it added."""
-    repository, trail = process.repository, process.trail
+    """A table: readers without the trail, with entries in a file at first, and waiting for the database."""
+    repository, trail, spooled = process.repository, process.trail, process.spooled
     ids = [f"9b0e{number:032d}" for number in range(RESOURCES)]
 
     async def plain(number: int) -> None:
@@ -146,9 +146,13 @@ async def with_and_without(process: Process, options: argparse.Namespace, direct
         await repository.read(SYSTEM, "Observation", ids[number % RESOURCES])
         await trail.record([read_of(number)])
 
+    async def noted(number: int) -> None:
+        await repository.read(SYSTEM, "Observation", ids[number % RESOURCES])
+        await spooled.record([read_of(number)])
+
     print("\nreaders  trail  requests/s   median ms   p99 ms   CPU µs: Python  mongod")
     for count in options.readers:
-        for name, request in (("no", plain), ("yes", audited)):
+        for name, request in (("no", plain), ("file", noted), ("wait", audited)):
             run = await readers(count, options.seconds, request, directory)
             print(
                 f"{count:7d}  {name:5s} {run.rate:11.0f} {run.median:11.2f} {run.p99:8.2f} "
@@ -233,7 +237,9 @@ class Process:
         self.database = Database(uri, "bench")
         self.clock = Clock()
         self.repository = Repository(self.database, self.clock, query_seconds=10, max_pending=10_000)
-        self.trail = Trail(self.database, Path(directory), alive=self._alive, now=self.clock.now)
+        data_dir, now = Path(directory), self.clock.now
+        self.trail = Trail(self.database, data_dir, alive=self._alive, now=now, wait=True)
+        self.spooled = Trail(self.database, data_dir, alive=self._alive, now=now)
 
     async def _alive(self) -> list[str]:
         return [self.database.incarnation]
@@ -257,9 +263,11 @@ async def measure(uri: str, directory: str, options: argparse.Namespace) -> None
     process = Process(uri, directory)
     await process.database.prepare()
     await process.trail.start()
+    await process.spooled.start()
     await process.fill()
     await with_and_without(process, options, directory)
     await encodings(process, options, directory)
+    await process.spooled.stop()
     await process.trail.stop()
     await process.database.close()
 

@@ -22,16 +22,27 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
+CLIENTS = ROOT / "tests" / "clients"
 NO_VENV = """\
 This Python cannot make virtual environments: its `venv` or `ensurepip` module is missing.
 On Debian and Ubuntu:  apt-get install python3-venv"""
 NO_PACKAGES = """\
 Installing the pinned packages failed (see above). Without a network, point pip at a mirror or a directory of
 wheels, for example:  PIP_FIND_LINKS=/path/to/wheels make setup"""
+NO_CLIENTS = """\
+Note: %s, so the journeys of the JavaScript clients (tests/clients) will be skipped.
+On Debian and Ubuntu:  apt-get install nodejs npm"""
 
 
 def main() -> None:
     dev = "--dev" in sys.argv[1:]
+    install_python(dev)
+    if dev:
+        install_clients()
+
+
+def install_python(dev: bool) -> None:
+    """The environment, with what the server needs or what its development needs."""
     lock = ROOT / ("requirements-dev.lock" if dev else "requirements.lock")
     stamp = VENV / (".installed-dev" if dev else ".installed")
     if not PYTHON.exists():
@@ -75,6 +86,23 @@ def install(*arguments: str) -> None:
     done = subprocess.run(pip, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if done.returncode:
         sys.exit(f"{done.stdout}\n{NO_PACKAGES}")
+
+
+def install_clients() -> None:
+    """The JavaScript clients whose journeys the tests are, as their lock pins them, when npm is there."""
+    lock, stamp = CLIENTS / "package-lock.json", CLIENTS / "node_modules" / ".installed"
+    if not lock.exists() or (stamp.exists() and stamp.read_bytes() == lock.read_bytes()):
+        return
+    npm = shutil.which("npm")
+    if npm is None:
+        print(NO_CLIENTS % "npm is not on this machine", flush=True)
+        return
+    print("Installing package-lock.json into tests/clients", flush=True)
+    done = subprocess.run([npm, "ci"], cwd=CLIENTS, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if done.returncode:
+        print(done.stdout + NO_CLIENTS % "npm could not install them", flush=True)
+        return
+    shutil.copy(lock, stamp)
 
 
 def warn_about_mongod() -> None:

@@ -8,6 +8,7 @@ from fhir_server.outcomes import TooManyRequests, ValueWrong
 from smart_auth import outside, second_factor
 from smart_auth.limits import Limit
 from smart_auth.login import SECOND_FACTOR, WINDOW
+from smart_auth.notes import note
 from smart_auth.page import Pages, Visit
 from smart_auth.providers import client_of, providers_of
 from smart_auth.service import SmartAuth
@@ -96,6 +97,7 @@ async def _change_password(visit: Visit) -> Response:
     except ValueWrong as error:
         return await _page(visit, 422, fresh=str(error))
     await auth.limits.forget(_AGAIN, user.id)
+    await note(visit, "password")
     await auth.sessions.end_all(user.id, but=session.id)
     if user.email:
         auth.mail.post(user.email, "Your password was changed", _CHANGED.format(service=auth.settings.service_name))
@@ -124,6 +126,7 @@ async def _change_second_factor(visit: Visit) -> Response:
     await auth.limits.forget(SECOND_FACTOR, user.id)
     if turns_off:
         await auth.users.set_second_factor(user.id, b"", 0, ())
+        await note(visit, "second-factor-off")
         return visit.go("/auth/account", done="off")
     codes = second_factor.new_recovery_codes()
     await auth.users.set_recovery(user.id, [second_factor.recovery_digest(user.id, code) for code in codes])

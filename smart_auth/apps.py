@@ -11,6 +11,7 @@ from fastapi import APIRouter, Response
 from fhir_server.outcomes import FhirError
 from smart_auth import offers, records
 from smart_auth.grant import Grant
+from smart_auth.notes import note
 from smart_auth.page import Pages, Visit
 from smart_auth.service import SmartAuth
 
@@ -43,6 +44,7 @@ def routes(auth: SmartAuth) -> APIRouter:
     async def revoke(visit: Visit) -> Response:
         assert visit.user is not None
         await auth.tokens.revoke_client(visit.form.one("client"), visit.user.id)
+        await note(visit, "revoke", client=visit.form.one("client")[:200])
         return visit.go("/auth/apps", done="yes")
 
     return pages.router

@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from fastapi import APIRouter, Response
 
-from smart_auth import records
+from smart_auth import notes, records
 from smart_auth.authorize_request import AuthorizeRequest, answer, parse
 from smart_auth.errors import NoRedirect, Redirect
 from smart_auth.grant import Grant, new_id
@@ -172,6 +172,8 @@ async def _finish(visit: Visit, pending: Pending) -> Response:
         nonce=request.nonce,
         signed_in=visit.session.signed_in,
     )
+    about = (str(pending.context["patient"]),) if "patient" in pending.context else ()
+    await notes.note(visit, "authorize", client=request.client.id, query=scopes, patients=about)
     code = await visit.auth.codes.issue(grant, request.redirect_uri, request.code_challenge)
     return visit.away(answer(request.redirect_uri, visit.root, code=code, state=request.state))
 

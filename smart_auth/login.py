@@ -10,6 +10,7 @@ from fastapi import APIRouter, Response
 from fhir_server.outcomes import TooManyRequests
 from smart_auth import authorize, second_factor
 from smart_auth.limits import Limit
+from smart_auth.notes import note
 from smart_auth.page import Pages, Visit, cookie_of, local_path
 from smart_auth.pending import Pending
 from smart_auth.providers import providers_of
@@ -57,6 +58,7 @@ def routes(auth: SmartAuth) -> APIRouter:
     @pages.post("/auth/logout")
     async def leave(visit: Visit) -> Response:
         if visit.session is not None:
+            await note(visit, "logout")
             await auth.sessions.end(visit.session)
         visit.user = visit.session = None
         if visit.ways["request"]:
@@ -117,6 +119,7 @@ async def _sign_in(visit: Visit, pending: Pending | None) -> Response:
         return response
     user = await auth.users.check_password(known, password)
     if user is None:
+        await note(visit, "login", 403, user=known)
         return _form(visit, pending, 403, login=login, failed=_WRONG)
     await auth.limits.forget(account, key)
     await auth.limits.give_back(address, visit.address)
@@ -130,6 +133,7 @@ _WRONG = "The user name or the password is wrong."
 async def enter(visit: Visit, user: User, *, proven: bool = False) -> Response:
     """A new session for someone who has shown who they are, but for a second factor unless it is `proven`."""
     due = "" if proven else due_of(visit.auth, user)
+    await note(visit, "login", user=user)
     secret = await visit.auth.sessions.start(user.id, due=due, before=visit.secret)
     response = onward(visit, due)
     cookie_of(visit.auth).set(response, secret)
@@ -155,9 +159,11 @@ async def _second(pages: Pages, visit: Visit) -> Response:
         response.headers.update(error.headers)
         return response
     if not await second_factor.check(auth.users, auth.keys, user, visit.form.one("code")):
+        await note(visit, "second-factor", 403, user=user)
         wrong = {"code": "This code is wrong, or was used before. Wait for the next one and try again."}
         return visit.show("second_factor.html", 403, errors=wrong, **visit.ways)
     await auth.limits.forget(SECOND_FACTOR, user.id)
+    await note(visit, "second-factor", user=user)
     secret = await auth.sessions.complete(session)
     response = onward(visit)
     pages.cookie.set(response, secret)

@@ -84,7 +84,8 @@ class Visit:
     user: User | None = None  # whoever is fully signed in
     form: Form = field(default_factory=lambda: Form(()))
     targets: Sequence[str] = ()  # origins that a form's answer may lead to, beside our own
-    ways: dict[str, str] = field(default_factory=dict)  # where a sign-in leads: `request` of an app, `next` page
+    # Where a sign-in leads: the `request` of an app, the `next` page
+    ways: dict[str, str] = field(default_factory=lambda: {"request": "", "next": ""})
 
     @property
     def root(self) -> str:

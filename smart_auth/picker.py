@@ -6,11 +6,13 @@ https://hl7.org/fhir/smart-app-launch/scopes-and-launch-context.html#standalone-
 from __future__ import annotations
 
 import re
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Response
 
 from smart_auth import records
 from smart_auth.authorize import agreed, note, refuse
+from smart_auth.notes import note as note_audit
 from smart_auth.page import Pages, Visit
 from smart_auth.pending import Pending
 from smart_auth.service import SmartAuth
@@ -76,6 +78,8 @@ async def _patients(visit: Visit, pending: Pending, status: int = 200, failed: s
         errors["birthdate"], birth = "Write the birth date as year-month-day, such as 1984-02-29.", ""
     client = pending.request.client
     found = await records.patients(visit.auth, visit.user, client.id, visit.base_url, name=name, birth=birth)
+    query = urlencode({"name": name, "birthdate": birth})
+    await note_audit(visit, "search-type", client=client.id, type_="Patient", query=query, patients=_ids(found))
     return visit.show(
         "patient.html",
         422 if errors else status,
@@ -90,6 +94,10 @@ async def _patients(visit: Visit, pending: Pending, status: int = 200, failed: s
         failed=failed,
         errors=errors,
     )
+
+
+def _ids(found: list[records.Choice]) -> tuple[str, ...]:
+    return tuple(one.id for one in found)
 
 
 async def _visits(visit: Visit, pending: Pending) -> list[records.Choice]:

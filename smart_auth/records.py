@@ -10,6 +10,7 @@ from uuid import uuid4
 
 from fhir_server.access import Principal
 from fhir_server.access.principal import SYSTEM
+from fhir_server.audit.entry import Agent, Entry, now
 from fhir_server.outcomes import Forbidden
 from fhir_server.search.compile import compile
 from fhir_server.search.parse import parse
@@ -79,25 +80,27 @@ async def encounters(auth: SmartAuth, user: User, client: str, base_url: str, pa
     return [_encounter(one) for one in (await _find(auth, asking, "Encounter", pairs, base_url))[:MOST]]
 
 
-async def create(auth: SmartAuth, base_url: str, resource: Json) -> str:
-    """Store a new resource in the name of the server; answers its "Type/id"."""
+async def create(auth: SmartAuth, base_url: str, resource: Json, agent: Agent) -> str:
+    """Store a new resource for somebody; answers its "Type/id"."""
     change = Write("POST", resource["resourceType"], str(uuid4()), resource)
-    await _commit(auth, base_url, change)
+    await _commit(auth, base_url, change, Entry(now(), "create", "C", 201, agent, type=change.type, id=change.id))
     return change.key
 
 
-async def remove(auth: SmartAuth, base_url: str, reference: str) -> None:
+async def remove(auth: SmartAuth, base_url: str, reference: str, agent: Agent) -> None:
     """Take back a resource that was just created."""
     type_, _, id_ = reference.partition("/")
     base = await auth.repository.read(SYSTEM, type_, id_)
-    await _commit(auth, base_url, Write("DELETE", type_, id_, None, base=base))
+    entry = Entry(now(), "delete", "D", 204, agent, type=type_, id=id_)
+    await _commit(auth, base_url, Write("DELETE", type_, id_, None, base=base), entry)
 
 
-async def _commit(auth: SmartAuth, base_url: str, change: Write) -> None:
+async def _commit(auth: SmartAuth, base_url: str, change: Write, entry: Entry) -> None:
     change.find_by(base_url)
     change.prepare()
     unit = UnitOfWork()
     unit.add(change)
+    unit.audit.append(entry)
     await auth.repository.commit(unit)
 
 

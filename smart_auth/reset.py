@@ -13,6 +13,7 @@ from smart_auth import passwords
 from smart_auth.limits import Limit
 from smart_auth.links import MINUTES
 from smart_auth.mail import root_for_mail
+from smart_auth.notes import note
 from smart_auth.page import Pages, Visit
 from smart_auth.service import SmartAuth
 from smart_auth.users import check_email
@@ -101,6 +102,7 @@ async def _change(visit: Visit) -> Response:
     await auth.users.set_verified(user.id)
     await auth.sessions.end_all(user.id)
     await auth.tokens.revoke_user(user.id)
+    await note(visit, "password", user=user)
     auth.mail.post(user.email, "Your password was changed", _CHANGED.format(service=auth.settings.service_name))
     text = "Your password is changed. Apps that you had allowed have to ask again."
     return visit.message("Done", text, link=("/auth/login", "Sign in"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fhir_server.audit.trail import Trail
 from fhir_server.config import Settings
 from fhir_server.storage.database import Database
 from fhir_server.storage.repository import Repository
@@ -45,6 +46,7 @@ class SmartAuth:
         self.limits = Limits(database)
         self.links = Links(database)
         self.mail = Mail(settings)
+        self.trail: Trail | None = None  # where the pages' audit entries go; set by whoever has one
         base_url = settings.base_url or f"http://{settings.host}:{settings.port}/fhir"
         self.authenticator = Authenticator(
             self.changes,

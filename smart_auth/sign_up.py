@@ -14,6 +14,7 @@ from smart_auth import passwords, records
 from smart_auth.limits import Limit
 from smart_auth.links import MINUTES
 from smart_auth.mail import root_for_mail
+from smart_auth.notes import agent_of
 from smart_auth.page import Form, Pages, Visit
 from smart_auth.service import SmartAuth
 from smart_auth.users import User, check_email, check_login
@@ -154,7 +155,7 @@ async def _verify(visit: Visit) -> Response:
     if await auth.users.get(kept["login"]) is not None:
         text = "This user name was taken meanwhile. Register again with another one."
         return visit.message("The user name is taken", text, 409, link=("/auth/register-account", "Register again"))
-    reference = await records.create(auth, visit.base_url, patient_of(kept))
+    reference = await records.create(auth, visit.base_url, patient_of(kept), agent_of(visit, None))
     user = User(
         kept["login"],
         f"{kept['given']} {kept['family']}",
@@ -167,7 +168,7 @@ async def _verify(visit: Visit) -> Response:
     try:
         await auth.users.add(user)
     except Conflict:
-        await records.remove(auth, visit.base_url, reference)
+        await records.remove(auth, visit.base_url, reference, agent_of(visit, None))
         text = "This user name or address was taken meanwhile. Register again with another one."
         return visit.message("The user name is taken", text, 409, link=("/auth/register-account", "Register again"))
     return visit.message("Welcome", "Your account is ready.", link=("/auth/login", "Sign in"))

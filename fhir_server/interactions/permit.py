@@ -7,6 +7,7 @@ from fhir_server.access.visibility import condition
 from fhir_server.context import FhirRequest
 from fhir_server.outcomes import Forbidden, SignInRequired
 
+CHALLENGE = {"WWW-Authenticate": 'Bearer realm="fhir"'}
 # What an interaction does to resources of its type: any of these letters opens the way to its handler.
 _ACTIONS = {
     "read": "r",
@@ -30,7 +31,7 @@ def permit(principal: Principal, request: FhirRequest) -> None:
     if principal.is_open or request.interaction == "capabilities":
         return
     if principal.is_anonymous:
-        raise SignInRequired("This needs an access token.", headers={"WWW-Authenticate": "Bearer"})
+        raise SignInRequired("This needs an access token.", headers=CHALLENGE)
     actions, type_ = _ACTIONS.get(request.interaction), request.type
     if actions is None or type_ is None:
         return

@@ -1,0 +1,19 @@
+"""What the tests of the commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+from fhir_server.config import Settings
+from tests.cli.accounts import Accounts
+
+
+@pytest.fixture(scope="module")
+def accounts(settings: Settings) -> Iterator[Accounts]:
+    """The commands about accounts; what they do to the log's configuration ends with the module."""
+    before = structlog.get_config()
+    yield Accounts(settings.model_copy(update={"open": False}))
+    structlog.configure(**before)

@@ -1,0 +1,47 @@
+"""A user in front of Chromium: signs in, picks the patient, allows what an app asks for."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.clients.node import missing
+from tests.clients.world import PASSWORDS
+
+PLACES = ("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome")
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """The machine's Chromium, or the one that playwright has installed; skips when there is none."""
+    with sync_playwright() as playwright:
+        own = Path(playwright.chromium.executable_path)
+        found = next((place for place in PLACES if Path(place).exists()), None) or shutil.which("chromium")
+        if found is None and not own.exists():
+            missing("no Chromium: install one, or run `.venv/bin/playwright install --with-deps chromium`")
+        # Without a sandbox: containers seldom allow one, and only our own pages are opened.
+        browser = playwright.chromium.launch(executable_path=found or str(own), args=["--no-sandbox"])
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+def sign_in(page: Page, user: str, *, patient: str | None = None, allow: bool = True) -> None:
+    """From the sign-in page to the app: the password, consent (or refusal), and the patient when several are shown."""
+    page.get_by_label("User name").fill(user)
+    page.get_by_label("Password", exact=True).fill(PASSWORDS[user])
+    page.get_by_role("button", name="Sign in", exact=True).click()
+    page.get_by_role("button", name="Allow" if allow else "Deny", exact=True).click()
+    if patient is not None:
+        page.get_by_role("button", name=patient).click()
+
+
+def arrive(page: Page, address: str) -> str:
+    """Wait for the browser to be back in the app; the URL it came with."""
+    page.wait_for_url(f"{address}?**")
+    return page.url
