@@ -31,6 +31,13 @@ def note(ctx: Context, request: FhirRequest, response: FhirResponse | None, erro
     )
 
 
+async def settle(ctx: Context) -> None:
+    """Return once what this process has noted so far can be found in the trail."""
+    trail = ctx.state.get("trail")
+    if trail is not None:
+        await trail.settle()
+
+
 def refused(agent: Agent, request: FhirRequest, status: int, request_id: str) -> Entry:
     """The entry of a request that was refused before anybody knew what it wanted."""
     return _entry(agent, request, status, "", (), request_id=request_id)
@@ -60,6 +67,7 @@ def _entry(
         patients=patients,
         request=request_id,
         operation=request.operation or "",
+        bundle=_kind(request),
         purpose=purpose,
         issue=issue,
     )
@@ -109,6 +117,13 @@ def _patients(request: FhirRequest, response: FhirResponse | None) -> tuple[str,
     if response.resource is not None and request.operation:
         return _named(response.resource)
     return ()
+
+
+def _kind(request: FhirRequest) -> str:
+    """Whether a Bundle was a batch or a transaction."""
+    if request.interaction != "bundle" or not isinstance(request.body, dict):
+        return ""
+    return str(request.body.get("type", ""))[:16]
 
 
 def _referred(text: bytes) -> tuple[str, ...]:

@@ -43,7 +43,7 @@ async def dispatch(ctx: Context, request: FhirRequest) -> FhirResponse:
 
 async def _run(ctx: Context, request: FhirRequest) -> FhirResponse:
     route(request)
-    handler = _operation(request) if request.operation else registry.interactions.get(request.interaction)
+    handler = _operation(request) if request.operation else registry.handler(request.interaction, request.type)
     if handler is None:
         raise NotImplementedYet(f"{request.interaction} is not built yet.")
     permit(ctx.principal, request)

@@ -148,7 +148,12 @@ async def running(settings: Settings, *, works: bool = False) -> AsyncIterator[S
         if works and settings.audit:
             processes = server.repository.parameters.processes
             server.trail = Trail(
-                database, settings.data_dir, alive=processes.alive, now=clock.now, wait=settings.audit_wait
+                database,
+                settings.data_dir,
+                alive=processes.alive,
+                key_file=settings.audit_key_file,
+                now=clock.now,
+                wait=settings.audit_wait,
             )
             await server.trail.start()
             server.repository.flusher.audit = server.trail.writes
@@ -237,6 +242,8 @@ class Application:
             made = server.context(base_url, request_id, principal)
             if auth is not None:
                 made.state["auth"] = auth
+            if server.trail is not None:
+                made.state["trail"] = server.trail
             return made
 
         auth = self._auth

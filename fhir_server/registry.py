@@ -39,6 +39,10 @@ class Registry:
     operations: dict[str, Operation] = field(default_factory=dict)
     checks: dict[str, Check] = field(default_factory=dict)
 
+    def handler(self, interaction: str, type_: str | None) -> Handler | None:
+        """What answers the interaction: for this type (declared as "read AuditEvent"), or for any."""
+        return self.interactions.get(f"{interaction} {type_}") or self.interactions.get(interaction)
+
 
 registry = Registry()
 

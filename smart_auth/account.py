@@ -9,10 +9,11 @@ from smart_auth import outside, second_factor
 from smart_auth.limits import Limit
 from smart_auth.login import SECOND_FACTOR, WINDOW
 from smart_auth.notes import note
-from smart_auth.page import Pages, Visit
+from smart_auth.page import Pages
 from smart_auth.providers import client_of, providers_of
 from smart_auth.service import SmartAuth
 from smart_auth.users import User, identity
+from smart_auth.visit import Visit
 
 _DONE = {
     "password": "Your password is changed, and you are signed out everywhere else.",

@@ -12,8 +12,9 @@ from fhir_server.outcomes import FhirError
 from smart_auth import offers, records
 from smart_auth.grant import Grant
 from smart_auth.notes import note
-from smart_auth.page import Pages, Visit
+from smart_auth.page import Pages
 from smart_auth.service import SmartAuth
+from smart_auth.visit import Visit
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,11 +14,12 @@ from smart_auth import notes, records
 from smart_auth.authorize_request import AuthorizeRequest, answer, parse
 from smart_auth.errors import NoRedirect, Redirect
 from smart_auth.grant import Grant, new_id
-from smart_auth.page import Pages, Visit, origin_of
+from smart_auth.page import Pages
 from smart_auth.pending import Pending
 from smart_auth.scopes import grantable
 from smart_auth.service import SmartAuth
 from smart_auth.store import now
+from smart_auth.visit import Visit, origin_of
 
 
 def routes(auth: SmartAuth) -> APIRouter:

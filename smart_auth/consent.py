@@ -8,10 +8,11 @@ from fastapi import APIRouter, Response
 
 from smart_auth import offers, records
 from smart_auth.authorize import must_sign_in, note, refuse, waiting
-from smart_auth.page import Pages, Visit
+from smart_auth.page import Pages
 from smart_auth.pending import Pending
 from smart_auth.scopes import LAUNCH
 from smart_auth.service import SmartAuth
+from smart_auth.visit import Visit
 
 
 def routes(auth: SmartAuth) -> APIRouter:

@@ -7,10 +7,11 @@ from fastapi import APIRouter, Response
 from fhir_server.outcomes import TooManyRequests
 from smart_auth import second_factor
 from smart_auth.login import SECOND_FACTOR, onward
-from smart_auth.page import Pages, Visit, cookie_of
+from smart_auth.page import Pages, cookie_of
 from smart_auth.service import SmartAuth
 from smart_auth.sessions import Session
 from smart_auth.users import User
+from smart_auth.visit import Visit
 
 
 def routes(auth: SmartAuth) -> APIRouter:

@@ -9,10 +9,11 @@ from fastapi import APIRouter, Response
 from fhir_server.access import roles
 from fhir_server.outcomes import Conflict, Forbidden, ValueWrong
 from smart_auth.mail import root_for_mail
-from smart_auth.page import Pages, Visit
+from smart_auth.page import Pages
 from smart_auth.service import SmartAuth
 from smart_auth.sign_up import problems_of
 from smart_auth.users import User, check_email
+from smart_auth.visit import Visit
 
 PURPOSE = "invitation"
 MINUTES = 7 * 24 * 60

@@ -11,11 +11,12 @@ from fhir_server.outcomes import TooManyRequests
 from smart_auth import authorize, second_factor
 from smart_auth.limits import Limit
 from smart_auth.notes import note
-from smart_auth.page import Pages, Visit, cookie_of, local_path
+from smart_auth.page import Pages, cookie_of
 from smart_auth.pending import Pending
 from smart_auth.providers import providers_of
 from smart_auth.service import SmartAuth
 from smart_auth.users import User
+from smart_auth.visit import Visit, local_path
 
 WINDOW = 15 * 60
 SECOND_FACTOR = Limit("second-factor", 5, WINDOW)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from fhir_server.audit.entry import Agent, Entry, action, now
-from smart_auth.page import Visit
 from smart_auth.users import User
+from smart_auth.visit import Visit
 
 
 def agent_of(visit: Visit, user: User | None, client: str = "") -> Agent:

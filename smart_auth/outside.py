@@ -11,15 +11,16 @@ from fastapi import APIRouter, Response
 from fhir_server.outcomes import Conflict, NotFound
 from smart_auth import login
 from smart_auth.limits import Limit
-from smart_auth.page import Pages, Visit, origin_of
+from smart_auth.page import Pages
 from smart_auth.providers import Provider, ProviderClient, ProviderFailed, client_of, providers_of
 from smart_auth.service import SmartAuth
 from smart_auth.store import digest, new_token
+from smart_auth.visit import Visit, origin_of
 
 log = structlog.get_logger(__name__)
 
 MINUTES = 15
-_STARTS = Limit("outside", 60, 15 * 60)
+_STARTS = Limit("outside", 600, 15 * 60)  # a hospital may be one address
 
 
 def routes(auth: SmartAuth) -> APIRouter:

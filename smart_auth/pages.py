@@ -17,7 +17,7 @@ from smart_auth import (
     reset,
     sign_up,
 )
-from smart_auth.page import STATIC
+from smart_auth.assets import ASSETS
 from smart_auth.service import SmartAuth
 
 PARTS = (account, apps, authorize, consent, enrolment, invitation, login, outside, picker, reset, sign_up)
@@ -29,7 +29,7 @@ def routes(auth: SmartAuth) -> APIRouter:
 
     @router.get("/auth/static/{name}")
     async def static(name: str) -> Response:
-        return STATIC.answer(name)
+        return ASSETS.answer(name)
 
     for part in PARTS:
         router.include_router(part.routes(auth))

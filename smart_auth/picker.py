@@ -6,6 +6,7 @@ https://hl7.org/fhir/smart-app-launch/scopes-and-launch-context.html#standalone-
 from __future__ import annotations
 
 import re
+from datetime import date
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Response
@@ -13,9 +14,10 @@ from fastapi import APIRouter, Response
 from smart_auth import records
 from smart_auth.authorize import agreed, note, refuse
 from smart_auth.notes import note as note_audit
-from smart_auth.page import Pages, Visit
+from smart_auth.page import Pages
 from smart_auth.pending import Pending
 from smart_auth.service import SmartAuth
+from smart_auth.visit import Visit
 
 _DATE = re.compile(r"\d{4}(?:-\d{2}(?:-\d{2})?)?")
 
@@ -68,13 +70,24 @@ async def _refused(visit: Visit, pending: Pending) -> Response:
     return await refuse(visit, pending, pending.request.refuse("access_denied", "The user said no."))
 
 
+def _is_date(text: str) -> bool:
+    """Whether this is a year, a month or a day of the calendar."""
+    if not _DATE.fullmatch(text):
+        return False
+    try:
+        date.fromisoformat(text + "-01-01"[len(text) - 4 :])
+    except ValueError:
+        return False
+    return True
+
+
 async def _patients(visit: Visit, pending: Pending, status: int = 200, failed: str = "") -> Response:
     assert visit.user is not None
     if not pending.wants_patient:
         return visit.go("/auth/continue", request=pending.id)
     name, birth = visit.query("name")[:100], visit.query("birthdate")
     errors = {}
-    if birth and not _DATE.fullmatch(birth):
+    if birth and not _is_date(birth):
         errors["birthdate"], birth = "Write the birth date as year-month-day, such as 1984-02-29.", ""
     client = pending.request.client
     found = await records.patients(visit.auth, visit.user, client.id, visit.base_url, name=name, birth=birth)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date
@@ -22,6 +23,7 @@ from smart_auth.users import User
 Json = dict[str, Any]
 
 MOST = 20  # patients or visits on a page
+_ID = re.compile(r"[A-Za-z0-9.-]{1,64}")
 _OF_PATIENTS = ("Patient", "RelatedPerson", "Person")
 
 
@@ -68,8 +70,10 @@ async def patients(auth: SmartAuth, user: User, client: str, base_url: str, *, n
 
 async def patient(auth: SmartAuth, user: User, client: str, base_url: str, id_: str) -> Choice | None:
     """This patient, if the user may see them."""
+    if not _ID.fullmatch(id_):
+        return None
     asking = await principal(auth, user, client)
-    found = await _find(auth, asking, "Patient", [("_id", _escaped(id_))], base_url)
+    found = await _find(auth, asking, "Patient", [("_id", id_)], base_url)
     return _patient(found[0]) if found else None
 
 
@@ -109,7 +113,7 @@ async def _find(
 ) -> list[Json]:
     query = replace(parse(type_, pairs, base_url=base_url), count=MOST)
     find = compile(query)
-    found = await auth.repository.find(asking, find.filter, sort=find.sort, limit=MOST + 1)
+    found = await auth.repository.find(asking, find.filter, sort=find.sort, limit=MOST + 1, types=[type_])
     return [stored.resource() for stored in found]
 
 

@@ -14,9 +14,10 @@ from smart_auth.limits import Limit
 from smart_auth.links import MINUTES
 from smart_auth.mail import root_for_mail
 from smart_auth.notes import note
-from smart_auth.page import Pages, Visit
+from smart_auth.page import Pages
 from smart_auth.service import SmartAuth
 from smart_auth.users import check_email
+from smart_auth.visit import Visit
 
 PURPOSE = "reset"
 PER_EMAIL = Limit("reset-email", 3, 3600)

@@ -118,7 +118,7 @@ class Cookie:
 
     def __init__(self, name: str, *, is_secure: bool) -> None:
         self.name = f"__Host-{name}" if is_secure else name
-        self._is_secure = is_secure
+        self.is_secure = is_secure
 
     def read(self, request: Request) -> str:
         """What the browser sent; "" when nothing fit to be a secret of ours."""
@@ -128,9 +128,9 @@ class Cookie:
     def set(self, response: Response, value: str, seconds: int | None = None) -> None:
         """Give it to the browser until it closes, or for some seconds."""
         response.set_cookie(
-            self.name, value, max_age=seconds, path="/", secure=self._is_secure, httponly=True, samesite="lax"
+            self.name, value, max_age=seconds, path="/", secure=self.is_secure, httponly=True, samesite="lax"
         )
 
     def clear(self, response: Response) -> None:
         """Take it from the browser."""
-        response.delete_cookie(self.name, path="/", secure=self._is_secure, httponly=True, samesite="lax")
+        response.delete_cookie(self.name, path="/", secure=self.is_secure, httponly=True, samesite="lax")

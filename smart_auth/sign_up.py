@@ -15,9 +15,10 @@ from smart_auth.limits import Limit
 from smart_auth.links import MINUTES
 from smart_auth.mail import root_for_mail
 from smart_auth.notes import agent_of
-from smart_auth.page import Form, Pages, Visit
+from smart_auth.page import Pages
 from smart_auth.service import SmartAuth
 from smart_auth.users import User, check_email, check_login
+from smart_auth.visit import Form, Visit
 
 Json = dict[str, Any]
 

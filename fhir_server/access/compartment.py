@@ -7,7 +7,7 @@ https://hl7.org/fhir/R4/compartmentdefinition-patient.html
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from functools import cache
 from typing import Any
 
@@ -68,6 +68,8 @@ _DECIDED = {
     "GuidanceResponse": ("patient",),
     "Contract": ("patient",),
 }
+# A Binary is whose its securityContext is, which is looked up when it is judged: no stored document has such a key.
+BINARY, CONTEXT = "Binary", "#"
 # What the compartment takes in and must not: resources of these types with this label.
 TEAM = ("http://fhir-server.example/ig/CodeSystem/discussion-label", "team")
 _TEAM_TALK = frozenset({"Communication", "CommunicationRequest", "Basic"})
@@ -86,6 +88,8 @@ def of_patients(type_: str, patients: Collection[str]) -> Document | None:
 @cache
 def patient_numbers(type_: str) -> tuple[str, ...]:
     """The numbers of the reference keys that make a resource a patient's."""
+    if type_ == BINARY:
+        return (CONTEXT,)
     numbers = list(compartment_numbers("Patient", type_))
     for code in _DECIDED.get(type_, ()):
         if (field := fields(type_).get(code)) is not None:
@@ -107,4 +111,10 @@ def labelled(type_: str, system: str, code: str) -> Document:
 
 def is_personal(type_: str) -> bool:
     """Whether resources of the type can be a patient's."""
-    return type_ in compartments()["Patient"] or type_ in _DECIDED
+    return type_ in compartments()["Patient"] or type_ in _DECIDED or type_ == BINARY
+
+
+def context_keys(type_: str, keys: Iterable[str]) -> list[str]:
+    """What a Binary is judged by beside its own keys: whose its context is, of this type and with these keys."""
+    beginnings = tuple(f"{number}>Patient/" for number in patient_numbers(type_))
+    return [f"{CONTEXT}>{key.partition('>')[2]}" for key in keys if key.startswith(beginnings)]

@@ -57,7 +57,9 @@ class Principal:
         if self.is_open:
             return True
         level = "user" if self.user else "system"
-        everything = any(scope.level == level and scope.type == "*" and "d" in scope.actions for scope in self.scopes)
+        everything = any(
+            scope.level == level and scope.type == "*" and scope.actions == "cruds" for scope in self.scopes
+        )
         return everything and (not self.user or bool({"administrator", "super-administrator"} & set(self.roles)))
 
 

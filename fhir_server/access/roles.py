@@ -121,6 +121,14 @@ def _of(type_: str, action: str, patients: Collection[str]) -> Formula:
     return _within(type_, action, theirs, patients)
 
 
+def belonging(type_: str, action: str, patients: Collection[str]) -> Document | None:
+    """What is these patients' and, to be written, nobody else's; None when there can be nothing."""
+    formula = _within(type_, action, of_patients(type_, patients) or False, patients)
+    if isinstance(formula, bool):
+        return {} if formula else None
+    return formula
+
+
 def _within(type_: str, action: str, theirs: Formula, patients: Collection[str]) -> Formula:
     """To be written, what is theirs may be no other patient's: nobody is put on a record by way of another."""
     if theirs is False or action not in _WRITING:

@@ -11,7 +11,7 @@ from typing import Any
 
 from fhir_server import json
 from fhir_server.access import consents, roles
-from fhir_server.access.compartment import NONE, SHARED, of_patients
+from fhir_server.access.compartment import BINARY, NONE, SHARED
 from fhir_server.access.principal import Principal
 from fhir_server.access.scopes import Scope
 from fhir_server.definitions import RESOURCE_TYPES
@@ -32,6 +32,8 @@ def condition(principal: Principal, type_: str, action: str) -> Document | None:
 
 
 def _decide(principal: Principal, type_: str, action: str) -> Document | None:
+    if type_ == BINARY and action == "s" and not _sees_everything(principal):
+        return None  # what a context hides could be found
     found = either(_scoped(principal, scope, type_, action) for scope in principal.scopes)
     if found is None:
         return None
@@ -60,10 +62,14 @@ def _level(principal: Principal, level: str, type_: str, action: str) -> Documen
     if type_ in SHARED:
         theirs: Document | None = {} if action in "rs" else None
     else:
-        theirs = of_patients(type_, [principal.patient])
+        theirs = roles.belonging(type_, action, [principal.patient])
     if theirs is None or not principal.user:
         return theirs
     return both(theirs, by_role) if by_role is not None else None
+
+
+def _sees_everything(principal: Principal) -> bool:
+    return all(condition(principal, type_, "r") == {} for type_ in RESOURCE_TYPES if type_ != BINARY)
 
 
 def visible(principal: Principal, types: Sequence[str] | None = None, action: str = "s") -> Document:
@@ -83,6 +89,8 @@ def _visible(principal: Principal, types: Sequence[str] | None, action: str) -> 
     groups: dict[bytes, tuple[Document, list[str]]] = {}
     for type_ in RESOURCE_TYPES if types is None else types:
         found = condition(principal, type_, action)
+        if type_ == BINARY and condition(principal, type_, "s") is None:
+            continue
         if found is not None:
             groups.setdefault(json.encode(found), (found, []))[1].append(type_)
     if not groups:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from fhir_server import json
+from fhir_server import auditing, json
 from fhir_server.access.visibility import condition, visible
 from fhir_server.audit.event import Place, place
 from fhir_server.audit.find import Incomplete, Search, newest, one
@@ -59,6 +59,7 @@ async def _own(ctx: Context, request: FhirRequest) -> Stored | None:
     where = place(id_)
     if where is None:
         return None
+    await auditing.settle(ctx)
     allowed = condition(ctx.principal, "AuditEvent", "r")
     found = await one(_store(ctx), _wanted(ctx, allowed), where) if allowed is not None else None
     if found is None:
@@ -96,6 +97,7 @@ async def search_events(ctx: Context, request: FhirRequest) -> FhirResponse:
     query = _parse(ctx, request)
     if query is None:
         return _with_warning(await search(ctx, request))
+    await auditing.settle(ctx)
     joins = Joins(ctx.repository, ctx.principal, ctx.base_url, deadline=time.monotonic() + ctx.settings.query_seconds)
     asked = await joins.resolve(query)
     wanted = _wanted(ctx, visible(ctx.principal, ("AuditEvent",)), compiler.count_filter(asked))

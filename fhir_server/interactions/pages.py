@@ -62,7 +62,7 @@ async def _read(ctx: Context, query: Query, find: Find, limit: int, moment: Mome
     repository, sort = ctx.repository, list(find.sort)
     if find.lasting:
         found = await repository.find(
-            ctx.principal, find.filter, sort=sort, limit=limit, keys=keys, contained=contained, types=query.types
+            ctx.principal, find.filter, sort=sort, limit=limit, keys=keys, contained=contained, types=query.stored_types
         )
         return Rows(found, found.cut)
     found, at = await repository.find_at(
@@ -74,7 +74,7 @@ async def _read(ctx: Context, query: Query, find: Find, limit: int, moment: Mome
         contained=contained,
         moment=moment,
         still=find.whole,
-        types=query.types,
+        types=query.stored_types,
     )
     return Rows(found, found.cut, at)
 

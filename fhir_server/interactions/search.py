@@ -145,8 +145,8 @@ async def _total(ctx: Context, joins: Joins, query: Query, asked: Query) -> int 
 async def _count(ctx: Context, query: Query, *, exact: bool) -> int:
     wanted = compiler.count_filter(query)
     if exact:
-        return await ctx.repository.count(ctx.principal, wanted, types=query.types)
-    return await ctx.repository.estimate(ctx.principal, wanted, types=query.types)
+        return await ctx.repository.count(ctx.principal, wanted, types=query.stored_types)
+    return await ctx.repository.estimate(ctx.principal, wanted, types=query.stored_types)
 
 
 # ---- the Bundle --------------------------------------------------------------------------------------

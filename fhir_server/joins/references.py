@@ -48,7 +48,7 @@ class Seeker:
         """The "Type/id" of all that the query finds; TooCostly (400) when they are too many."""
         filter = count_filter(query)
         self.steps.append(Step(query.canonical().partition(">")[2], filter, self.limit + 1))
-        found = await self.repository.ids(self.principal, filter, limit=self.limit + 1, types=query.types)
+        found = await self.repository.ids(self.principal, filter, limit=self.limit + 1, types=query.stored_types)
         return self.few(found)
 
     async def ends(self, filter: dict[str, Any], prefixes: Iterable[str]) -> list[str]:

@@ -39,6 +39,7 @@ PARAMETERS = (
     OperationParameter("minutes", "in", type="positiveInt"),
 )
 _POLICY = "http://fhir-server.example/ig/policy/break-glass"
+_EMERGENCY_ONLY = {"system": "http://terminology.hl7.org/CodeSystem/consentcategorycodes", "code": "emrgonly"}
 _CATEGORY = "http://terminology.hl7.org/CodeSystem/communication-category"
 
 
@@ -69,8 +70,10 @@ def _check_caller(principal: Principal) -> None:
     """Raise Forbidden (403) unless a person of one of the policy's roles asks, with scopes to read by."""
     if principal.is_open:
         return
-    reads = any(scope.level == "user" and scope.actions and scope.allows("Patient", "r") for scope in principal.scopes)
-    if not principal.user or not reads or not may_run(principal, "break-glass"):
+    reads = any(scope.level == "user" and scope.allows("Patient", "r") for scope in principal.scopes)
+    # The Consent names them: an account that is nobody here cannot be given anything by it.
+    is_staff = principal.user.partition("/")[0] in ("Practitioner", "PractitionerRole")
+    if not is_staff or not reads or not may_run(principal, "break-glass"):
         raise Forbidden("This caller may not break the glass.")
 
 
@@ -134,7 +137,7 @@ class _Emergency:
             **_new("Consent"),
             "status": "active",
             "scope": _concept("http://terminology.hl7.org/CodeSystem/consentscope", "patient-privacy"),
-            "category": [_concept(PRIVACY, BREAK_GLASS)],
+            "category": [{"coding": [{"system": PRIVACY, "code": BREAK_GLASS}, _EMERGENCY_ONLY]}],
             "patient": self._patient,
             "dateTime": _instant(self.start),
             "policy": [{"uri": _POLICY}],
@@ -168,7 +171,7 @@ class _Emergency:
         alert: Json = {
             **_new("Communication"),
             "status": "in-progress",
-            "category": [_concept(_CATEGORY, "alert"), _concept(PRIVACY, ALERT)],
+            "category": [{"coding": [{"system": _CATEGORY, "code": "alert"}, {"system": PRIVACY, "code": ALERT}]}],
             "priority": "urgent",
             "subject": self._patient,
             "about": [_to(task), _to(consent)],

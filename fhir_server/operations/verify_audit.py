@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from fhir_server import auditing
 from fhir_server.audit.key import read_keys
 from fhir_server.audit.store import Store
 from fhir_server.audit.trail import KEY, WITNESS
@@ -22,6 +23,7 @@ async def verify_audit(ctx: Context, request: FhirRequest) -> FhirResponse:
     if not ctx.principal.is_administrator:
         raise Forbidden("Only administrators may verify the audit trail.")
     read(request, ())
+    await auditing.settle(ctx)
     folder = ctx.settings.data_dir
     keys = read_keys(ctx.settings.audit_key_file or folder / KEY)
     report = await Verification(Store(ctx.repository.database), keys, folder / WITNESS).run()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 
 from fhir_server.rest.document import document
@@ -28,18 +28,19 @@ DOORS = (
     ("openapi.json", "OpenAPI 3.1", "The same for code generators and test tools"),
     ("health", "Health", "Whether it runs, and its metrics for Prometheus at /metrics"),
 )
+SIGN_IN_DOOR = ("auth/apps", "Your account", "Sign in, and see which apps you have let in")
 
 
 def landing(base_url: str, counts: Mapping[str, int] | None, *, is_open: bool) -> str:
-    """The page at `/`; `counts` is None when the database did not answer."""
+    """The page at `/`; `counts` is None when the database did not answer, and is told in open mode only."""
     content = (
-        _hero(base_url, counts)
+        _hero(base_url, counts if is_open else None, _CLICK if is_open else _TOKEN)
         + (_OPEN_MODE if is_open else "")
-        + _doors(base_url)
+        + _doors(base_url, DOORS if is_open else (*DOORS[:3], SIGN_IN_DOOR))
         + '<div class="columns">'
-        + _tries(base_url)
-        + _snippets(base_url)
-        + _contents(base_url, counts)
+        + _tries(base_url, linked=is_open)
+        + _snippets(base_url, is_open=is_open)
+        + (_contents(base_url, counts) if is_open else _sign_in(base_url))
         + "</div>"
     )
     return document("FHIR R4 server", content, base_url, here="Home")
@@ -50,55 +51,75 @@ _OPEN_MODE = (
     "address can read and change everything. It is meant for trial and development on one machine; "
     "keep real patient data out.</p></div>\n"
 )
+_CLICK = "or click around below: every answer is a page in the browser and JSON for programs."
+_TOKEN = "and let its users sign in here: every request brings an access token."
 
 
-def _hero(base_url: str, counts: Mapping[str, int] | None) -> str:
+def _sign_in(base_url: str) -> str:
+    found = f"{escape(base_url)}/.well-known/smart-configuration"
+    return f'<section class="card contents"><h2>Sign-in</h2>{_SIGN_IN.format(found=found)}</section>\n'
+
+
+_SIGN_IN = (
+    "<p>Nothing is told without an access token. Apps get one as SMART App Launch and OpenID Connect have it: their "
+    'users sign in here and say what the app may see. <a href="{found}">Where that is</a>, apps find out themselves.'
+    "</p><p>Whoever runs the server makes one for a script with <code>fhir-server token</code>, users with "
+    "<code>fhir-server user add</code>, and registers apps with <code>fhir-server client add</code>.</p>"
+)
+
+
+def _hero(base_url: str, counts: Mapping[str, int] | None, then: str) -> str:
     held = f"<span>{sum(counts.values()):,} resources of {len(counts)} types</span>" if counts else ""
     return (
         '<div class="hero"><h1>A FHIR R4 server</h1>'
         "<p>Patients, encounters, observations and every other resource of FHIR 4.0.1, read, written and searched over "
-        "REST. Point an app at the base URL, or click around below: every answer is a page in the browser "
-        "and JSON for programs.</p>"
+        f"REST. Point an app at the base URL, {then}</p>"
         f'<p class="base"><span>Base URL</span><code>{escape(base_url)}</code>{held}</p></div>\n'
     )
 
 
-def _doors(base_url: str) -> str:
+def _doors(base_url: str, doors: Sequence[tuple[str, str, str]]) -> str:
     base = escape(base_url)
     root = base.rpartition("/")[0]
     items = "".join(
         f'<li><a href="{base if path.startswith("/") else f"{root}/"}{path}"><strong>{name}</strong>{about}</a></li>'
-        for path, name, about in DOORS
+        for path, name, about in doors
     )
     return f'<ul class="doors">{items}</ul>\n'
 
 
-def _tries(base_url: str) -> str:
+def _tries(base_url: str, *, linked: bool) -> str:
     items = "".join(
-        f'<li><a href="{escape(f"{base_url}/{query}")}">{escape(name)}</a>'
+        f"<li>{_named(escape(name), escape(f'{base_url}/{query}') if linked else '')}"
         f"<code>GET {escape(query).replace('&amp;', '<wbr>&amp;')}</code></li>"
         for name, query in DEMOS
     )
     return f'<section class="card"><h2>Try it</h2><ul class="tries">{items}</ul></section>\n'
 
 
-def _snippets(base_url: str) -> str:
+def _named(name: str, link: str) -> str:
+    return f'<a href="{link}">{name}</a>' if link else f"<strong>{name}</strong>"
+
+
+def _snippets(base_url: str, *, is_open: bool) -> str:
     base = escape(base_url)
-    steps = (
-        ("Create a patient", _CREATE.format(base=base)),
-        ("Find them", f"curl '{base}/Patient?family=Rivera'"),
-        ("Every version of a resource", f"curl '{base}/Patient/<em>id</em>/_history'"),
-        (
-            "Load a bundle",
-            f"curl -X POST '{base}' \\\n  -H 'Content-Type: application/fhir+json' \\\n  --data-binary @bundle.json",
-        ),
-    )
+    token = "" if is_open else '-H "Authorization: Bearer $TOKEN" '
+    line = "" if is_open else '-H "Authorization: Bearer $TOKEN" \\\n  '
+    steps = [
+        ("Create a patient", _CREATE.format(base=base, token=line)),
+        ("Find them", f"curl {token}'{base}/Patient?family=Rivera'"),
+        ("Every version of a resource", f"curl {token}'{base}/Patient/<em>id</em>/_history'"),
+        ("Load a bundle", _LOAD.format(base=base, token=line)),
+    ]
+    if not is_open:
+        steps.insert(0, ("Get a token, on the server's machine", "TOKEN=$(fhir-server token --scope 'system/*.cruds')"))
     items = "".join(f'<div><h3>{name}</h3><pre tabindex="0"><code>{code}</code></pre></div>' for name, code in steps)
     return f'<section class="card terminal"><h2>From a terminal</h2><div class="steps">{items}</div></section>\n'
 
 
+_LOAD = "curl -X POST '{base}' \\\n  {token}-H 'Content-Type: application/fhir+json' \\\n  --data-binary @bundle.json"
 _CREATE = (
-    "curl -X POST '{base}/Patient' \\\n  -H 'Content-Type: application/fhir+json' \\\n"
+    "curl -X POST '{base}/Patient' \\\n  {token}-H 'Content-Type: application/fhir+json' \\\n"
     '  -d \'{{"resourceType":"Patient",\n'
     '       "name":[{{"family":"Rivera","given":["Ana"]}}],\n'
     '       "birthDate":"1984-02-29"}}\''

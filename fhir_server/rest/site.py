@@ -55,7 +55,8 @@ def site(settings: Settings, *, counts: Counts, check: Check, prefix: str = "/fh
 
     @app.get("/")
     async def home(request: Request) -> Response:
-        return _page(landing(base_of(request), await _counted(counts), is_open=settings.open))
+        held = await _counted(counts) if settings.open else None  # how much there is, strangers are not told
+        return _page(landing(base_of(request), held, is_open=settings.open))
 
     @app.get("/docs")
     async def reference(request: Request) -> Response:

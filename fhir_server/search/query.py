@@ -194,6 +194,11 @@ class Query:
     depth: int = field(default=0, compare=False)  # how many chains deep it stands
 
     @property
+    def stored_types(self) -> tuple[str, ...] | None:
+        """The types of what is found; None for all, since what contains a match may be of any."""
+        return self.types if self.contained == "false" else None
+
+    @property
     def only_count(self) -> bool:
         """`_summary=count`, or `_count=0`, which is the same."""
         return self.summary == "count" or self.count == 0

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from fhir_server.access import Principal
+from fhir_server.access.compartment import BINARY, context_keys
 from fhir_server.access.visibility import condition, is_open_to
 from fhir_server.definitions import RESOURCE_TYPES
 from fhir_server.outcomes import TooCostly
@@ -21,7 +22,6 @@ from fhir_server.storage.stored import Stored, from_document
 
 Document = dict[str, Any]
 Read = Callable[[Principal, str, str], Awaitable[Stored | None]]
-BINARY = "Binary"  # is open to whom its securityContext is
 _MOST_JUDGED = 20_000  # versions looked at for one page
 _STAMPING = 250_000  # microseconds that another process may take from a write's stamp to its transaction
 PROJECTION = {"j": 1, "v": 1, "u": 1, "t": 1, "d": 1, "r": 1, "m": 1}
@@ -105,21 +105,21 @@ class History:
         return is_open_to(principal, action, {"_id": version.key, "ty": version.type, "u": version.updated, **index})
 
     async def binary_is_open(self, principal: Principal, binary: Stored, action: str) -> bool:
-        """A Binary is as open as its securityContext; without one it is nobody's in particular.
+        """A Binary is open when it and its securityContext are, and whose it is follows from that.
 
         https://hl7.org/fhir/R4/binary.html#security
         """
-        allowed = condition(principal, BINARY, action)
-        if principal.is_open or allowed is None:
-            return principal.is_open
-        reference = binary.resource().get("securityContext", {}).get("reference")
-        if not reference:
-            return not allowed
-        type_, _, id_ = reference.removeprefix(f"{self.base_url}/").partition("/_history/")[0].partition("/")
-        if type_ == BINARY or type_ not in RESOURCE_TYPES:
-            return False
-        context = await self._read(principal, type_, id_)
-        return context is not None and not context.deleted
+        resource = binary.resource()
+        keys = list(extract(resource, base_url=self.base_url).document()["k"])
+        if reference := resource.get("securityContext", {}).get("reference"):
+            type_, _, id_ = reference.removeprefix(f"{self.base_url}/").partition("/_history/")[0].partition("/")
+            if type_ == BINARY or type_ not in RESOURCE_TYPES:
+                return principal.is_open
+            context = await self._read(principal, type_, id_)
+            if context is None or context.deleted:
+                return principal.is_open
+            keys += context_keys(type_, extract(context.resource(), base_url=self.base_url).document()["k"])
+        return is_open_to(principal, action, {"_id": binary.key, "ty": BINARY, "u": binary.updated, "k": keys})
 
     async def versions(self, principal: Principal, span: Span) -> list[Stored]:
         """Versions of the span that the caller may see, newest first."""
@@ -167,7 +167,9 @@ class History:
         if not principal.is_open and (span.type is None or condition(principal, span.type, "r") != {}):
             if span.id is None:
                 raise TooCostly("Versions are counted one resource at a time for callers who may not see all of them.")
-            return len(await self.versions(principal, replace(span, limit=_MOST_JUDGED, since=None, at=None)))
+            return len(
+                await self.versions(principal, replace(span, limit=_MOST_JUDGED, since=None, at=None, after=None))
+            )
         return await self._database.version.count_documents(_scope(span), maxTimeMS=self._milliseconds)
 
     async def _horizon(self, span: Span) -> int | None:
@@ -181,7 +183,9 @@ class History:
         stamps = [] if self._flusher.oldest_open is None else [self._flusher.oldest_open]
         for operation in await self._database.open_transactions():
             if operation["appName"] != self._database.incarnation:
-                started = datetime.fromisoformat(operation["transaction"]["startWallClockTime"])
+                # One that has only begun does not say when.
+                began = operation["transaction"].get("startWallClockTime")
+                started = datetime.fromisoformat(began) if began else datetime.now(UTC)
                 stamps.append(int(started.timestamp() * 1_000_000) - _STAMPING)
         return min(stamps, default=None)
 

@@ -57,6 +57,7 @@ class Reader:
     async def _answer(self, batch: dict[str, asyncio.Future[Stored | None]]) -> None:
         try:
             documents: list[Document] = await self._query(list(batch))
+            found = {document["_id"]: from_document(document) for document in documents}
         except BaseException as error:
             for future in batch.values():
                 if not future.done():
@@ -65,7 +66,6 @@ class Reader:
             if not isinstance(error, Exception):
                 raise
             return
-        found = {document["_id"]: from_document(document) for document in documents}
         for key, future in batch.items():
             if not future.done():
                 future.set_result(found.get(key))

@@ -12,6 +12,7 @@ from bson.timestamp import Timestamp
 from pymongo.errors import OperationFailure
 
 from fhir_server.access import Principal
+from fhir_server.access.compartment import BINARY
 from fhir_server.access.visibility import condition, is_open_to, visible
 from fhir_server.outcomes import Forbidden, TooCostly, Unavailable
 from fhir_server.storage.clock import Clock
@@ -32,7 +33,6 @@ SortKeys = Sequence[tuple[str, int]]
 Moment = tuple[int, int]  # the database's logical time: seconds, and a counter within the second
 MAX_EXPLAINED = 2_000_000  # bytes
 MAX_BYTES = 33_554_432  # characters of the resources' texts that one search holds at once
-BINARY = "Binary"  # is open to whom its securityContext is
 _CHUNK = 50  # rows that are fetched before they are measured
 _FORGOTTEN = (239, 246)  # SnapshotTooOld, SnapshotUnavailable
 

@@ -51,7 +51,8 @@ class Stored:
 def from_document(document: Mapping[str, Any]) -> Stored:
     """The Stored of a `resource` or `version` document."""
     get = document.get
-    type_, _, id_ = (get("r") or document["_id"]).partition("/")
+    of = get("r")  # of a version; a resource has the keys of its ranges there
+    type_, _, id_ = (of if isinstance(of, str) else document["_id"]).partition("/")
     return Stored(
         type_,
         id_,

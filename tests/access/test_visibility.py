@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pymongo import MongoClient
 
 from fhir_server.access.compartment import NONE
 from fhir_server.access.consents import Caller, compile_consents
@@ -182,3 +183,17 @@ def test_every_type_can_be_decided() -> None:
         for type_ in RESOURCE_TYPES:
             for action in "cruds":
                 condition(who, type_, action)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(principals(), st.lists(resources(), min_size=1, max_size=4), st.sampled_from("cruds"))
+def test_the_database_finds_the_same(
+    mongo_uri: str, database: str, who: Principal, found: list[Json], action: str
+) -> None:
+    with MongoClient[Json](mongo_uri) as client:
+        collection = client[f"{database}_visibility"]["resource"]
+        collection.delete_many({})
+        stored = {one["_id"]: one for one in map(document, found)}
+        collection.insert_many(stored.values())
+        expected = {key for key, one in stored.items() if is_open_to(who, action, one)}
+        assert {one["_id"] for one in collection.find(visible(who, None, action))} == expected

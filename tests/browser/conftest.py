@@ -24,9 +24,12 @@ _CHROMIUM = which("chromium") or which("chromium-browser") or which("google-chro
 _APP_PAGE = b"<!doctype html><html lang=en><title>App</title><h1>The app</h1><p id=said></p>"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """The browser of the run; tests that need it skip where there is none."""
+    """The browser of a module; tests that need it skip where there is none.
+
+    While it is open, playwright's loop runs in this thread, and no test may be async: so it ends with the module.
+    """
     with sync_playwright() as playwright:
         path = _CHROMIUM or playwright.chromium.executable_path
         if not Path(path).exists():

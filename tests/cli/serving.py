@@ -55,14 +55,14 @@ def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess[
 
 @contextmanager
 def serving(data_dir: Path, *arguments: str, **environment: str) -> Iterator[Serving]:
-    """Serve `data_dir` on a free port until the block ends."""
+    """Serve `data_dir` on a free port until the block ends: in open mode, unless FHIR_OPEN="false" is given."""
     data_dir.mkdir(parents=True, exist_ok=True)
     with (
         open(data_dir / "stderr.log", "w+") as log,
         subprocess.Popen(
             [sys.executable, "-m", "fhir_server.cli", "serve", "--port", "0", "--data-dir", str(data_dir), *arguments],
             cwd=ROOT,
-            env={**clean_environment(), **environment},
+            env={**clean_environment(), "FHIR_OPEN": "true", **environment},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=log,

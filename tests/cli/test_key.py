@@ -18,7 +18,7 @@ def test_what_the_old_key_signed_is_still_verified_by_what_is_published(accounts
     async def sign(auth: SmartAuth) -> str:
         return await auth.keys.sign({"sub": "ada"})
 
-    async def published(auth: SmartAuth) -> dict[str, Any]:
+    async def published(auth: SmartAuth) -> Any:
         return await auth.keys.jwks()
 
     old = accounts.look(sign)

@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -61,10 +61,10 @@ def node() -> str:
         missing("node is not on this machine")
     if not INSTALLED.exists():
         missing("the JavaScript clients are not installed: make dev")
-    return str(found)
+    return found
 
 
-def missing(what: str) -> None:
+def missing(what: str) -> NoReturn:
     """Skip the test for want of something on this machine; in CI everything has to be there."""
     if os.environ.get("CI"):
         pytest.fail(what, pytrace=False)

@@ -23,10 +23,13 @@ SCOPE = "openid fhirUser offline_access patient/*.rs"  # the library adds launch
 @pytest.fixture(scope="module", params=["public", "confidential-symmetric"])
 def app(request: pytest.FixtureRequest, office: Office, pages: Pages, server: str) -> Json:
     """The library's settings for a registered app, one that can keep a secret and one that cannot."""
-    id_ = f"chart-{request.param}"
-    office.register(id=id_, name="Chart", kind=request.param, redirect_uris=(pages.back,))
+    return register(request.param, f"chart-{request.param}", office, pages, server)
+
+
+def register(kind: str, id_: str, office: Office, pages: Pages, server: str) -> Json:
+    office.register(id=id_, name="Chart", kind=kind, redirect_uris=(pages.back,))
     chosen = {"app_id": id_, "api_base": server, "redirect_uri": pages.back, "scope": SCOPE}
-    if request.param == "public":
+    if kind == "public":
         return chosen
     return chosen | {"app_secret": office.do(lambda auth: auth.clients.new_secret(id_))}
 
@@ -39,7 +42,7 @@ def enter(smart: FHIRClient, page: Page, pages: Pages, user: str, patient: str |
 
 
 def weights(smart: FHIRClient, patient: str) -> list[float]:
-    found = Observation.where({"patient": patient, "code:text": "body weight"}).perform_resources(smart.server)
+    found = Observation.where({"patient": patient, "code:text": "body weight"}).perform_resources_iter(smart.server)
     return [one.valueQuantity.value for one in found]
 
 
@@ -85,10 +88,10 @@ def test_ehr_launch(app: Json, page: Page, pages: Pages, office: Office) -> None
     assert smart.launch_context["encounter"] == "ann-visit"
 
 
-def test_a_wrong_secret(app: Json, page: Page, pages: Pages) -> None:
-    if "app_secret" not in app:
-        pytest.skip("this app has no secret")
-    smart = FHIRClient(settings=app | {"app_secret": "guessed"})
+@pytest.mark.parametrize("secret", ["guessed", None])
+def test_a_wrong_secret(page: Page, pages: Pages, server: str, office: Office, secret: str | None) -> None:
+    app = register("confidential-symmetric", f"chart-{secret}", office, pages, server)
+    smart = FHIRClient(settings=app | {"app_secret": secret})
     with pytest.raises(FHIRUnauthorizedException):
         enter(smart, page, pages, "ann")
     assert not smart.ready

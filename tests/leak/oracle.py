@@ -39,14 +39,44 @@ CONFIDENTIAL = [
 _DECIDED = {"Task": "for", "Device": "patient", "GuidanceResponse": "subject", "Contract": "subject"}
 _TALK = {"Communication", "CommunicationRequest", "Basic"}
 # What tells of no patient: open to whoever is signed in, as far as the scopes go, for reading.
-SHARED = set(
-    "ActivityDefinition CapabilityStatement ChargeItemDefinition CodeSystem CompartmentDefinition ConceptMap Endpoint"
-    " EventDefinition ExampleScenario GraphDefinition HealthcareService ImplementationGuide InsurancePlan Library"
-    " Location Measure Medication MedicationKnowledge MessageDefinition NamingSystem ObservationDefinition"
-    " OperationDefinition Organization OrganizationAffiliation PlanDefinition Practitioner PractitionerRole"
-    " Questionnaire SearchParameter Slot SpecimenDefinition StructureDefinition StructureMap Substance"
-    " TerminologyCapabilities ValueSet".split()
-)
+SHARED = {
+    "ActivityDefinition",
+    "CapabilityStatement",
+    "ChargeItemDefinition",
+    "CodeSystem",
+    "CompartmentDefinition",
+    "ConceptMap",
+    "Endpoint",
+    "EventDefinition",
+    "ExampleScenario",
+    "GraphDefinition",
+    "HealthcareService",
+    "ImplementationGuide",
+    "InsurancePlan",
+    "Library",
+    "Location",
+    "Measure",
+    "Medication",
+    "MedicationKnowledge",
+    "MessageDefinition",
+    "NamingSystem",
+    "ObservationDefinition",
+    "OperationDefinition",
+    "Organization",
+    "OrganizationAffiliation",
+    "PlanDefinition",
+    "Practitioner",
+    "PractitionerRole",
+    "Questionnaire",
+    "SearchParameter",
+    "Slot",
+    "SpecimenDefinition",
+    "StructureDefinition",
+    "StructureMap",
+    "Substance",
+    "TerminologyCapabilities",
+    "ValueSet",
+}
 
 
 # ---- whose a resource is -----------------------------------------------------------------------------
@@ -111,8 +141,9 @@ def rules(scopes: str) -> Iterator[Rule]:
         found = _SCOPE.fullmatch(text)
         if found:
             level, type_, actions, query = found.groups()
-            pairs = tuple(tuple(pair.split("=", 1)) for pair in (query or "").split("&") if pair)
-            yield Rule(level, type_, _VERSION_1.get(actions, actions), pairs)  # type: ignore[arg-type]
+            pairs = [pair.partition("=") for pair in (query or "").split("&") if pair]
+            criteria = tuple((name, value) for name, _, value in pairs)
+            yield Rule(level, type_, _VERSION_1.get(actions, actions), criteria)
 
 
 class Oracle:
@@ -249,7 +280,7 @@ class Role:
         return fits(resource, *name.split("=", 1))
 
     def _panel(self, resource: Json, action: str) -> bool:
-        levels = {patient: "full" for patient in self.who.emergency}
+        levels = dict.fromkeys(self.who.emergency, "full")
         levels |= {
             patient: why if why in ("limited", "emergency") else "full" for patient, why in self.who.panel.items()
         }

@@ -176,10 +176,17 @@ class House:
         self._known = {one["_id"]: one for one in self.resource.find()}
         self._versions = {one["_id"] for one in self.version.find({}, {"_id": 1})}
 
+    def holds(self, key: str) -> bool:
+        """Whether there is such a resource, or its deletion."""
+        return key in self._known
+
     def restore(self) -> list[tuple[str, Json | None]]:
         """Undo what was written since; answers it: "Type/id" and content, None for a deletion."""
         # The database's own estimate of their number is late now and then.
-        ids = [one["_id"] for one in self.version.find({}, {"_id": 1}) if one["_id"] not in self._versions]
+        held = {one["_id"] for one in self.version.find({}, {"_id": 1})}
+        if self._versions - held:
+            raise AssertionError(f"versions were erased: {sorted(self._versions - held)[:3]}")
+        ids = list(held - self._versions)
         if not ids:
             return []
         fresh = list(self.version.find({"_id": {"$in": ids}}).sort("u"))

@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from fhir_server.access.consents import Caller, compile_consents
-from fhir_server.access.principal import SYSTEM, Principal
+from fhir_server.access.principal import Principal
 from fhir_server.access.visibility import is_open_to
 from fhir_server.config import Settings
 from fhir_server.context import FhirRequest

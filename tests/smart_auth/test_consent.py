@@ -41,7 +41,9 @@ async def granted(made: World, visitor: Visitor, page: httpx.Response, **fields:
 
 
 async def test_scopes_are_told_in_words(made: World) -> None:
-    _, page = await asked(made, "openid fhirUser launch/patient patient/Observation.rs patient/Condition.cruds offline_access")
+    _, page = await asked(
+        made, "openid fhirUser launch/patient patient/Observation.rs patient/Condition.cruds offline_access"
+    )
     text = Reader(page.text).text
     for words in (
         "Growth Chart asks for access",
@@ -190,7 +192,9 @@ async def test_a_scope_of_the_system_is_not_for_people(made: World) -> None:
 TYPES = st.sampled_from([*sorted(RESOURCE_TYPES), "*"])
 ACTIONS = st.sampled_from(["r", "s", "rs", "cud", "cruds", "c", "us", "read", "write", "*"])
 SCOPES = st.lists(
-    st.builds(lambda level, type_, actions: f"{level}/{type_}.{actions}", st.sampled_from(["patient", "user"]), TYPES, ACTIONS)
+    st.builds(
+        lambda level, type_, actions: f"{level}/{type_}.{actions}", st.sampled_from(["patient", "user"]), TYPES, ACTIONS
+    )
     | st.sampled_from(["openid", "fhirUser", "launch/patient", "offline_access", "online_access"]),
     max_size=8,
     unique=True,

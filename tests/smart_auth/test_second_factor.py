@@ -204,7 +204,12 @@ def test_steps() -> None:
 
 @pytest.mark.parametrize(
     ("roles", "required", "expected"),
-    [(("nurse",), "doctor, nurse", True), (("patient",), "doctor,nurse", False), ((), "*", True), (("nurse",), "", False)],
+    [
+        (("nurse",), "doctor, nurse", True),
+        (("patient",), "doctor,nurse", False),
+        ((), "*", True),
+        (("nurse",), "", False),
+    ],
 )
 def test_who_must_have_one(roles: tuple[str, ...], required: str, expected: bool) -> None:
     assert second_factor.is_required(roles, required) is expected

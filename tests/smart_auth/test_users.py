@@ -42,7 +42,9 @@ def told(users: Users) -> int:
 
 
 async def test_a_user_comes_back_as_added(users: Users) -> None:
-    added = await users.add(User("Ana", "Ana Rivera", "ANA@mail.example", fhir_user="Patient/1", roles=("patient",)), PASSWORD)
+    added = await users.add(
+        User("Ana", "Ana Rivera", "ANA@mail.example", fhir_user="Patient/1", roles=("patient",)), PASSWORD
+    )
     assert added.id == "ana"
     found = await users.get(" ANA ")
     assert found is not None
@@ -58,7 +60,9 @@ def test_names_that_are_none(login: str) -> None:
         check_login(login)
 
 
-@pytest.mark.parametrize("email", ["", "ana", "@x.example", "ana@", "a b@x.example", "a@x", "a@x.example\nBcc: b@x.example"])
+@pytest.mark.parametrize(
+    "email", ["", "ana", "@x.example", "ana@", "a b@x.example", "a@x", "a@x.example\nBcc: b@x.example"]
+)
 def test_addresses_that_are_none(email: str) -> None:
     with pytest.raises(ValueWrong):
         check_email(email)
@@ -166,7 +170,9 @@ def test_passwords_that_are_guessed_are_refused(password: str) -> None:
         passwords.check_rules(password, "ana.rivera", "ana.rivera@mail.example")
 
 
-@pytest.mark.parametrize("password", [PASSWORD, OTHER_PASSWORD, "Zażółć gęślą jaźń", "tr0ub4dor&3-twelve", "密码密码很长很长的一句话呀"])
+@pytest.mark.parametrize(
+    "password", [PASSWORD, OTHER_PASSWORD, "Zażółć gęślą jaźń", "tr0ub4dor&3-twelve", "密码密码很长很长的一句话呀"]
+)
 def test_good_passwords_are_taken(password: str) -> None:
     passwords.check_rules(password, "ana.rivera", "ana.rivera@mail.example")
 

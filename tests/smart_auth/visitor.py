@@ -121,7 +121,7 @@ class Visitor:
             pairs += [(name, one) for one in (value if isinstance(value, list) else [value])]
         pairs += [press] if press else []
         if form.method == "get":
-            return await self.http.get(form.action, params=pairs)
+            return await self.http.get(f"{form.action}?{urlencode(pairs)}")
         return await self.post(form.action, pairs)
 
     async def post(self, url: str, pairs: list[tuple[str, str]], **headers: str) -> httpx.Response:
@@ -220,7 +220,7 @@ async def _people(made: World, redirect_uri: str = APP) -> None:
         await made.auth.clients.add(Client("app", "Growth Chart", redirect_uris=(redirect_uri,)))
         await made.auth.clients.add(Client("trusted", "House app", redirect_uris=(redirect_uri,), trusted=True))
     hashed = await passwords.hash_of(PASSWORD)
-    common = {"password_hash": hashed, "verified": True}
+    common: Json = {"password_hash": hashed, "verified": True}
     for user in (
         User("ana", "Ana Rivera", "ana@mail.example", fhir_user="Patient/ana", roles=("patient",), **common),
         User("rosa", "Rosa Rivera", "rosa@mail.example", fhir_user="RelatedPerson/rosa", roles=("proxy",), **common),
