@@ -24,6 +24,8 @@ from smart_auth.fetch import FetchRefused
 from smart_auth.jwks import KeySets, with_id
 from smart_auth.store import collection
 
+TOKEN_PATH = "/auth/token"
+
 Json = dict[str, Any]
 
 TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
@@ -101,7 +103,9 @@ def check_claims(claims: Json, audience: str, now: float) -> None:
     if claims.get("sub") != claims["iss"]:
         raise AssertionRefused("`iss` and `sub` of client_assertion must both be the client_id.")
     named = claims.get("aud")
-    if audience not in (named if isinstance(named, list) else [named]):
+    # The token endpoint, as SMART has it, or the issuer, as OAuth does by now: each of them is this server only.
+    ours = {audience, audience.removesuffix(TOKEN_PATH)}
+    if ours.isdisjoint(one for one in (named if isinstance(named, list) else [named]) if isinstance(one, str)):
         raise AssertionRefused("`aud` of client_assertion must be the URL of the token endpoint.")
     expires = _moment(claims.get("exp"))
     if expires is None:

@@ -17,7 +17,7 @@ from starlette.datastructures import Headers
 from fhir_server.config import Settings
 from fhir_server.storage.database import Database
 from smart_auth import client_assertion
-from smart_auth.client_assertion import AssertionRefused, Replays
+from smart_auth.client_assertion import TOKEN_PATH, AssertionRefused, Replays
 from smart_auth.clients import Client, Clients, Kind
 from smart_auth.endpoint import Form
 from smart_auth.errors import OAuthError
@@ -30,7 +30,6 @@ METHODS: dict[Kind, str] = {
     "confidential-symmetric": "client_secret_basic",
     "confidential-asymmetric": "private_key_jwt",
 }
-TOKEN_PATH = "/auth/token"
 _OWN = re.compile(r"https?://(?:localhost|127\.0\.0\.1|\[::1\])(?::\d{1,5})?")
 _FORM_ENCODED = re.compile(r"(?:[^%]|%[0-9A-Fa-f]{2})*")
 

@@ -11,8 +11,8 @@ from typing import Any
 from fastapi import APIRouter
 
 from fhir_server.config import Settings
-from smart_auth.client_assertion import ALGORITHMS
-from smart_auth.client_authentication import METHODS, TOKEN_PATH
+from smart_auth.client_assertion import ALGORITHMS, TOKEN_PATH
+from smart_auth.client_authentication import METHODS
 from smart_auth.endpoint import Endpoint
 from smart_auth.grants import GRANTS
 from smart_auth.scopes import IDENTITY, LAUNCH, REFRESH

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from smart_auth.client_authentication import TOKEN_PATH
+from smart_auth.client_assertion import TOKEN_PATH
 from smart_auth.clients import Client
 from smart_auth.endpoint import Endpoint, answer, required
 from smart_auth.errors import OAuthError
@@ -40,7 +41,7 @@ def routes(auth: SmartAuth) -> APIRouter:
         async def work() -> Response:
             await auth.limits.count(PER_ADDRESS, address_of(request, auth.settings))
             base_url = endpoint.base_url(request)
-            form = await endpoint.form(request)
+            form = await _of_whom(auth, request, await endpoint.form(request))
             client = await auth.client_authentication.client(request.headers, form, issuer(base_url))
             await auth.limits.count(PER_CLIENT, client.id)
             (grant_type,) = required(form, "grant_type")
@@ -56,6 +57,17 @@ def routes(auth: SmartAuth) -> APIRouter:
         return await endpoint.serve(request, work)
 
     return router
+
+
+async def _of_whom(auth: SmartAuth, request: Request, form: Mapping[str, str]) -> Mapping[str, str]:
+    """The form, with the client_id that a public app leaves out when it refreshes: the token tells whose it is.
+
+    Known apps do so; a confidential client is refused without its proof all the same.
+    """
+    named = {"client_id", "client_assertion"} & set(form) or "authorization" in request.headers
+    if form.get("grant_type") != "refresh_token" or named:
+        return form
+    return {**form, "client_id": await auth.tokens.client_of(form.get("refresh_token", ""))}
 
 
 def context_of(grant: Grant) -> Json:

@@ -124,6 +124,13 @@ class Tokens:
         """The access token's grant; None when it is unknown, expired or revoked."""
         return await self._find(access_token, {"kind": "access"})
 
+    async def client_of(self, refresh_token: str) -> str:
+        """Whose refresh token this is, used or not; "" when it is unknown."""
+        if len(refresh_token) > MAX_LENGTH:
+            return ""
+        row = await self._rows.find_one({"_id": digest(refresh_token), "kind": "refresh"}, {"client": 1})
+        return str(row["client"]) if row is not None else ""
+
     async def find_refresh(self, refresh_token: str) -> Live | None:
         """The same of a refresh token that has not been used."""
         return await self._find(refresh_token, {"kind": "refresh", "used": None})

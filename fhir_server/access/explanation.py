@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fhir_server.access import consents, roles
-from fhir_server.access.compartment import SHARED, of_patients
+from fhir_server.access.compartment import SHARED
 from fhir_server.access.formulas import Formula
 from fhir_server.access.principal import Principal
 from fhir_server.access.scopes import Scope
@@ -126,7 +126,7 @@ def _is_inside(principal: Principal, scope: Scope, action: str, document: Docume
         return True
     if document["ty"] in SHARED:
         return action in "rs"
-    theirs = of_patients(document["ty"], [principal.patient])
+    theirs = roles.belonging(document["ty"], action, [principal.patient])
     return theirs is not None and matches(theirs, document)
 
 

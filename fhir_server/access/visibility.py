@@ -33,7 +33,7 @@ def condition(principal: Principal, type_: str, action: str) -> Document | None:
 
 def _decide(principal: Principal, type_: str, action: str) -> Document | None:
     if type_ == BINARY and action == "s" and not _sees_everything(principal):
-        return None  # what a context hides could be found
+        return None  # a query, or a history, cannot tell what their contexts hide: by id they can be read
     found = either(_scoped(principal, scope, type_, action) for scope in principal.scopes)
     if found is None:
         return None
@@ -69,6 +69,7 @@ def _level(principal: Principal, level: str, type_: str, action: str) -> Documen
 
 
 def _sees_everything(principal: Principal) -> bool:
+    """Whether no resource that could be the context of a Binary is hidden from the caller."""
     return all(condition(principal, type_, "r") == {} for type_ in RESOURCE_TYPES if type_ != BINARY)
 
 

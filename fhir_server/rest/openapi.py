@@ -20,7 +20,8 @@ _WRITTEN = {"200": "Resource", "201": "Created", "default": "Failure"}
 def openapi(statement: Json, base_url: str, *, operations: Mapping[str, Operation] | None = None) -> Json:
     """The description of everything in the statement; `operations` say at which levels theirs may be called."""
     rest = statement["rest"][0]
-    build = _Builder(operations or {})
+    schemes = security_schemes(rest.get("security", {}))
+    build = _Builder(operations or {}, [{name: []} for name in schemes])
     for resource in rest["resource"]:
         build.type(resource)
     build.system(rest)
@@ -34,17 +35,65 @@ def openapi(statement: Json, base_url: str, *, operations: Mapping[str, Operatio
         "servers": [{"url": base_url}],
         "tags": [{"name": resource["type"]} for resource in rest["resource"]],
         "paths": build.paths,
-        "components": {**_COMPONENTS, "parameters": {**_PARAMETERS, **build.parameters}},
+        "components": {
+            **_COMPONENTS,
+            "parameters": {**_PARAMETERS, **build.parameters},
+            **({"securitySchemes": schemes} if schemes else {}),
+        },
     }
+
+
+def security_schemes(security: Json) -> Json:
+    """How a caller comes by a token, at the URLs that the statement's `rest.security` names; nothing in open mode."""
+    found = [one["extension"] for one in security.get("extension", ()) if one["url"].endswith("/oauth-uris")]
+    uris = {one["url"]: one["valueUri"] for one in (found[0] if found else ())}
+    if not uris:
+        return {}
+    people = {
+        "authorizationUrl": uris["authorize"],
+        "tokenUrl": uris["token"],
+        "refreshUrl": uris["token"],
+        "scopes": {**_IDENTITY, **_scopes("patient", "the patient in context"), **_scopes("user", "what the user may")},
+    }
+    services = {"tokenUrl": uris["token"], "scopes": _scopes("system", "everything")}
+    return {
+        "SMART": {
+            "type": "oauth2",
+            "description": _FLOWS,
+            "flows": {"authorizationCode": people, "clientCredentials": services},
+        },
+        "Bearer": {"type": "http", "scheme": "bearer", "description": "An access token, however it was come by."},
+    }
+
+
+def _scopes(level: str, about: str) -> Json:
+    """The widest scopes of a level: every one within them can be asked for."""
+    return {
+        f"{level}/*.{letters}": f"{verb} {about}" for letters, verb in (("rs", "Read"), ("cruds", "Read and write"))
+    }
+
+
+_FLOWS = (
+    "SMART App Launch 2.2. The authorization code needs PKCE (S256) from every client, and `aud`, which is the base "
+    "URL of this API. Backend services sign in with private_key_jwt. Any scope within those listed may be asked for: "
+    "patient/Observation.rs, user/Condition.r?category=…"
+)
+_IDENTITY = {
+    "openid": "An id_token",
+    "fhirUser": "Who the user is",
+    "launch/patient": "A patient in context",
+    "offline_access": "A refresh token that lasts",
+}
 
 
 class _Builder:
     """Collects paths and the search parameters they share."""
 
-    def __init__(self, operations: Mapping[str, Operation]) -> None:
+    def __init__(self, operations: Mapping[str, Operation], security: list[Json]) -> None:
         self.paths: Json = {}
         self.parameters: Json = {}
         self._operations = operations
+        self._security = security
 
     def type(self, resource: Json) -> None:
         """The paths of one resource type."""
@@ -60,7 +109,11 @@ class _Builder:
     def system(self, rest: Json) -> None:
         """The paths of the whole server."""
         codes = {interaction["code"] for interaction in rest.get("interaction", ())}
-        self._add("/metadata", "get", "System", "capabilities", _call("", "What the server can do", [], "Resource"))
+        about = _call("", "What the server can do", [], "Resource")
+        self._add("/metadata", "get", "System", "capabilities", about, public=True)
+        if self._security:
+            found = _call("", "How apps sign their users in", [], {"200": "Discovery"})
+            self._add("/.well-known/smart-configuration", "get", "System", "smart_configuration", found, public=True)
         if "transaction" in codes:
             call = _call("", "Run a batch or transaction Bundle", ["Prefer"], "Resource", body="Resource")
             self._add("/", "post", "System", "bundle", call)
@@ -139,8 +192,13 @@ class _Builder:
         )
         return key
 
-    def _add(self, path: str, method: str, tag: str, operation_id: str, call: Json) -> None:
-        self.paths.setdefault(path, {})[method] = {**call, "operationId": operation_id, "tags": [tag]}
+    def _add(self, path: str, method: str, tag: str, operation_id: str, call: Json, *, public: bool = False) -> None:
+        call = {**call, "operationId": operation_id, "tags": [tag]}
+        if self._security:
+            call["security"] = [] if public else self._security
+        if self._security and not public:
+            call["responses"] = {**call["responses"], **_REFUSALS}
+        self.paths.setdefault(path, {})[method] = call
 
 
 def _call(operation_id: str, summary: str, names: list[str], results: str | Json, body: str = "") -> Json:
@@ -153,6 +211,12 @@ def _call(operation_id: str, summary: str, names: list[str], results: str | Json
         call["requestBody"] = {"$ref": f"#/components/requestBodies/{body}"}
     call["responses"] = {status: {"$ref": f"#/components/responses/{name}"} for status, name in results.items()}
     return call
+
+
+_REFUSALS = {
+    "401": {"$ref": "#/components/responses/SignInRequired"},
+    "403": {"$ref": "#/components/responses/Forbidden"},
+}
 
 
 def _parameter(name: str, where: str, about: str, **schema: Any) -> Json:
@@ -235,5 +299,18 @@ _COMPONENTS: Json = {
         "Created": {"description": "Created; Location has the version", "content": _content("Resource", *_FHIR)},
         "Deleted": {"description": "Deleted"},
         "Failure": {"description": "An OperationOutcome", "content": _content("Resource", *_FHIR)},
+        "SignInRequired": {
+            "description": "There is no access token, or it is unknown, expired or revoked",
+            "headers": {"WWW-Authenticate": {"description": "Bearer", "schema": {"type": "string"}}},
+            "content": _content("Resource", *_FHIR),
+        },
+        "Forbidden": {
+            "description": "Scopes, roles or consents do not open this to the caller",
+            "content": _content("Resource", *_FHIR),
+        },
+        "Discovery": {
+            "description": "A JSON document",
+            "content": {"application/json": {"schema": {"type": "object"}}},
+        },
     },
 }

@@ -6,6 +6,7 @@ from html import escape
 from typing import Any
 
 from fhir_server.rest.document import document, root_of
+from fhir_server.rest.openapi import security_schemes
 
 Json = dict[str, Any]
 
@@ -43,6 +44,7 @@ def index_page(statement: Json, base_url: str) -> str:
         f'<ul class="types">{types}</ul></section><div class="stack">'
         + _card("The whole server", _routes(_SYSTEM, codes, ""))
         + _operations(rest, "", "System operations")
+        + _sign_in(rest)
         + _card("Headers and parameters", _CONVENTIONS)
         + "</div></div>"
     )
@@ -55,17 +57,36 @@ def type_page(statement: Json, name: str, base_url: str) -> str | None:
     if resource is None:
         return None
     codes = [interaction["code"] for interaction in resource.get("interaction", ())]
+    # A browser sends no access token, so with sign-in there is nothing to be tried by a click.
+    is_open = not security_schemes(statement["rest"][0].get("security", {}))
+    button = f'<p class="actions"><a class="button" href="{escape(base_url)}/{name}">Open all</a></p>' * is_open
     content = (
         f'<div class="resource-head"><h1>{name}</h1><p class="note"><a href="https://hl7.org/fhir/R4/'
-        f'{name.lower()}.html" rel="noreferrer">Definition at hl7.org</a></p><p class="actions"><a class="button" '
-        f'href="{escape(base_url)}/{name}">Open all</a></p></div><div class="stack">'
+        f'{name.lower()}.html" rel="noreferrer">Definition at hl7.org</a></p>{button}</div><div class="stack">'
         + _card("URLs", _routes(_ROUTES, codes, name))
         + _operations(resource, name, "Operations")
-        + _card("Search parameters", _search_table(resource, name, base_url))
+        + _card("Search parameters", _search_table(resource, name, base_url if is_open else ""))
         + _includes(resource)
         + "</div>"
     )
     return document(f"{name} · API reference", content, base_url, here="API")
+
+
+def _sign_in(rest: Json) -> str:
+    """Where tokens come from; nothing in open mode."""
+    flows = security_schemes(rest.get("security", {})).get("SMART", {}).get("flows")
+    if flows is None:
+        return ""
+    people, services = flows["authorizationCode"], flows["clientCredentials"]
+    rows = "".join(
+        f'<tr><td><code>{escape(url)}</code></td><td class="about">{about}</td></tr>'
+        for url, about in (
+            (people["authorizationUrl"], "Where an app sends its user: authorization code with PKCE (S256)"),
+            (services["tokenUrl"], "Where an app, or a backend service with its key, gets the access token"),
+        )
+    )
+    header = "<p>Every request but <code>/metadata</code> brings <code>Authorization: Bearer …</code></p>"
+    return _card("Sign-in", f'{header}<table class="reference stackable"><tbody>{rows}</tbody></table>')
 
 
 def _card(title: str, inside: str) -> str:
@@ -97,13 +118,16 @@ def _operations(holder: Json, name: str, title: str) -> str:
 
 
 def _search_table(resource: Json, name: str, base_url: str) -> str:
+    """The search parameters; with a base URL, each with a field to try it."""
     rows = "".join(
         f"<tr><td><code>{escape(p['name'])}</code></td>"
         f'<td class="kind">{p["type"]}</td>'
-        f'<td class="about">{escape(p.get("documentation", ""))}</td><td>{_try(p["name"], name, base_url)}</td></tr>'
+        f'<td class="about">{escape(p.get("documentation", ""))}</td>'
+        + (f"<td>{_try(p['name'], name, base_url)}</td></tr>" if base_url else "</tr>")
         for p in resource.get("searchParam", ())
     )
-    head = "".join(f'<th scope="col">{title}</th>' for title in ("Name", "Type", "Meaning", "Try"))
+    titles = ("Name", "Type", "Meaning", "Try") if base_url else ("Name", "Type", "Meaning")
+    head = "".join(f'<th scope="col">{title}</th>' for title in titles)
     return f'<table class="reference stackable"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
 
 

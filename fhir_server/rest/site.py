@@ -96,10 +96,11 @@ async def _statement(settings: Settings, base_url: str) -> dict[str, Any]:
 
 _descriptions: dict[tuple[bool, int], bytes] = {}
 _BASE = "http://base.invalid/fhir"
+_ORIGIN = "http://base.invalid"
 
 
 async def _openapi(settings: Settings, base_url: str) -> bytes:
-    """The document, made once and kept with a placeholder for the base URL."""
+    """The document, made once and kept with a placeholder for the base URL and for the server's root."""
     key = (settings.open, changes())
     kept = _descriptions.get(key)
     if kept is None:
@@ -107,7 +108,8 @@ async def _openapi(settings: Settings, base_url: str) -> bytes:
         description = openapi(statement, _BASE, operations=registry.operations)
         _descriptions.clear()
         kept = _descriptions[key] = json.encode(description)
-    return kept.replace(_BASE.encode(), base_url.encode())
+    kept = kept.replace(_BASE.encode(), base_url.encode())
+    return kept.replace(_ORIGIN.encode(), base_url.removesuffix("/fhir").encode())
 
 
 def _page(html: str, status: int = 200) -> Response:

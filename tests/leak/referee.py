@@ -258,11 +258,11 @@ class Referee:
 
     def _twin(self, ask: Ask) -> House | None:
         """Where anybody gets what the caller should get; None where reading and searching are mixed and differ."""
+        if ask.kind in SEARCHES or ask.kind in ("history_of_all", "history_of_type"):
+            return self.stage.twins["s"]
         if self.caller.is_even:
             return self.stage.twins["any"]
-        if ask.kind in READS:
-            return self.stage.twins["r"]
-        return self.stage.twins["s"] if ask.kind in SEARCHES else None
+        return self.stage.twins["r"] if ask.kind in READS else None
 
     def _is_refused(self, ask: Ask) -> bool | None:
         """Whether no resource at all could be open to this request (403); None where several types are concerned."""

@@ -13,8 +13,10 @@ import pytest
 import fhir_server.interactions
 from fhir_server.config import Settings
 from fhir_server.definitions import RESOURCE_TYPES
+from fhir_server.interactions import capabilities
 from fhir_server.registry import discover
 from fhir_server.rest.site import site
+from smart_auth.discovery import SCOPES
 from tests.rest.driver import HOST, Server
 from tests.rest.test_html import Tags
 
@@ -41,6 +43,14 @@ class Parts:
 def parts() -> Parts:
     discover(fhir_server.interactions)
     return Parts()
+
+
+@pytest.fixture
+async def stranger(parts: Parts) -> AsyncIterator[httpx.AsyncClient]:
+    """Someone who looks at a server with sign-in, whose endpoints are not part of the site."""
+    app = site(Settings(port=8080, open=False), counts=parts.counts, check=parts.check)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=ROOT) as client:
+        yield client
 
 
 @pytest.fixture
@@ -78,6 +88,34 @@ async def test_landing_page(browser: httpx.AsyncClient, parts: Parts) -> None:
     text = (await browser.get("/")).text
     assert "The database does not answer" in text
     assert "secret" not in text
+
+
+async def test_strangers_are_not_told_how_much_there_is(stranger: httpx.AsyncClient, parts: Parts) -> None:
+    text = (await stranger.get("/")).text
+    assert "Open mode" not in text
+    assert "1,843" not in text
+    assert "1,863" not in text
+    assert "resources of" not in text
+    assert "Bearer $TOKEN" in text
+    parts.failure = ConnectionError("secret")
+    assert (await stranger.get("/")).text == text
+
+
+async def test_what_needs_a_token_is_no_link(stranger: httpx.AsyncClient) -> None:
+    public = {f"{ROOT}/fhir/metadata", f"{ROOT}/fhir/.well-known/smart-configuration"}
+    for page in ("/", "/docs", "/docs/Patient"):
+        text = (await stranger.get(page)).text
+        assert {link for link in Tags(text).links if link.startswith(f"{ROOT}/fhir")} <= public
+        assert "<form" not in text
+
+
+async def test_the_reference_says_where_tokens_come_from(
+    stranger: httpx.AsyncClient, browser: httpx.AsyncClient
+) -> None:
+    text = (await stranger.get("/docs")).text
+    assert f"<code>{ROOT}/auth/authorize</code>" in text
+    assert f"<code>{ROOT}/auth/token</code>" in text
+    assert "/auth/" not in (await browser.get("/docs")).text
 
 
 async def test_many_types_are_folded(browser: httpx.AsyncClient, parts: Parts) -> None:
@@ -136,6 +174,43 @@ async def test_openapi_is_whole(browser: httpx.AsyncClient) -> None:
     assert "put" not in described["paths"]["/AuditEvent/{id}"]
     assert "/Parameters" not in described["paths"]
     assert "base.invalid" not in json.dumps(described)
+
+
+async def test_openapi_says_what_needs_a_token(stranger: httpx.AsyncClient) -> None:
+    described = (await stranger.get("/openapi.json")).json()
+    schemes = described["components"]["securitySchemes"]
+    people = schemes["SMART"]["flows"]["authorizationCode"]
+    assert (people["authorizationUrl"], people["tokenUrl"]) == (f"{ROOT}/auth/authorize", f"{ROOT}/auth/token")
+    assert schemes["SMART"]["flows"]["clientCredentials"]["tokenUrl"] == f"{ROOT}/auth/token"
+    assert "PKCE" in schemes["SMART"]["description"]
+    assert (schemes["Bearer"]["type"], schemes["Bearer"]["scheme"]) == ("http", "bearer")
+    public = set()
+    for path, methods in described["paths"].items():
+        for call in methods.values():
+            if not call["security"]:
+                public.add(path)
+                continue
+            assert call["security"] == [{"SMART": []}, {"Bearer": []}], path
+            assert {"401", "403"} <= call["responses"].keys(), path
+    assert public == {"/metadata", "/.well-known/smart-configuration"}
+    assert "base.invalid" not in json.dumps(described)
+
+
+async def test_openapi_and_the_statement_agree(stranger: httpx.AsyncClient) -> None:
+    described = (await stranger.get("/openapi.json")).json()
+    statement = capabilities.parsed(await capabilities.text_of(Settings(open=False), f"{ROOT}/fhir"))
+    (uris,) = (one["extension"] for one in statement["rest"][0]["security"]["extension"])
+    told = {one["url"]: one["valueUri"] for one in uris}
+    flow = described["components"]["securitySchemes"]["SMART"]["flows"]["authorizationCode"]
+    assert (told["authorize"], told["token"]) == (flow["authorizationUrl"], flow["tokenUrl"])
+    assert set(flow["scopes"]) <= set(SCOPES)
+
+
+async def test_openapi_of_open_mode_asks_for_nothing(browser: httpx.AsyncClient) -> None:
+    described = (await browser.get("/openapi.json")).json()
+    assert "securitySchemes" not in described["components"]
+    assert not any("security" in call for path in described["paths"].values() for call in path.values())
+    assert "401" not in described["paths"]["/Patient"]["get"]["responses"]
 
 
 async def test_a_foreign_host_is_refused(browser: httpx.AsyncClient) -> None:
