@@ -23,6 +23,7 @@ class Settings(BaseSettings):
     base_url: str | None = Field(None, description="Public base URL of the FHIR API, e.g. https://ehr.example/fhir.")
     trusted_proxies: str = Field("", description="Comma list of addresses whose X-Forwarded-* headers are believed.")
     open: bool = Field(False, description="No sign-in, for local trials; loopback only.")
+    roles: Path | None = Field(None, description="A role policy of your own in place of access/roles.toml.")
     audit: bool = Field(True, description="Every interaction leaves an entry in the audit trail.")
     audit_wait: bool = Field(
         False,

@@ -18,6 +18,7 @@ import ig
 import smart_auth.operations
 from fhir_server.access import Principal
 from fhir_server.access.principal import SYSTEM
+from fhir_server.access.roles import install
 from fhir_server.audit.trail import Trail
 from fhir_server.config import Settings
 from fhir_server.config import settings as environment
@@ -134,6 +135,8 @@ async def running(settings: Settings, *, works: bool = False) -> AsyncIterator[S
     if not settings.mongodb_uri:
         raise RuntimeError("No database: set MONGODB_URI, or let `fhir-server serve` start a private one.")
     discover(fhir_server.interactions, fhir_server.operations, smart_auth.operations)
+    if settings.roles is not None:
+        install(settings.roles)
     database = Database(settings.mongodb_uri, settings.database)
     try:
         await database.wait()
@@ -242,7 +245,7 @@ class Application:
         def context(base_url: str, request_id: str, principal: Principal) -> Context:
             made = server.context(base_url, request_id, principal)
             if auth is not None:
-                made.state["auth"] = auth
+                made.state |= {"auth": auth, "principal_of": auth.authenticator.standing}
             if server.trail is not None:
                 made.state["trail"] = server.trail
             return made

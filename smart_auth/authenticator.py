@@ -117,6 +117,14 @@ class Authenticator:
         made = await self._of_grant(grant)
         return made.principal if made is not None else None
 
+    async def standing(self, user: str, client: str, scope: str) -> Principal | None:
+        """Whom a user (login, or "Practitioner/7") or a client would be with these scopes; None when there is none."""
+        found = await self._users.by_login(user) or await self._users.by_fhir_user(user) if user else None
+        if user and found is None:
+            return None
+        grant = Grant("", client, found.id if found else "", found.fhir_user if found else "", scope)
+        return await self.principal(grant)
+
     def _keep(self, authorization: bytes, kept: _Kept) -> None:
         self._kept[authorization] = kept
         if len(self._kept) > MOST:
@@ -196,6 +204,7 @@ class Authenticator:
             panel={**dict(said.panel), **found.panel},  # care of one's own goes further than a share
             organizations=found.organizations,
             consents=said.rules,
+            purpose="BTG" if said.emergency else "",
             emergency=said.emergency,
             grant=grant.id,
         )
@@ -204,7 +213,7 @@ class Authenticator:
     async def _service(self, grant: Grant, name: str, device: str = "") -> _Made:
         """A backend service: its system/ scopes, and patient/ ones for the patient of the token."""
         consents, now = self._changes.consents, time.time_ns() // 1000
-        said = await self._directives.say(Caller(frozenset({device} - {""}), grant.client), "", consents, now)
+        said = await self._directives.say(Caller(frozenset({device} - {""}), grant.client, ""), "", consents, now)
         principal = Principal(
             name,
             scopes=_scopes(grant, "system", "patient"),

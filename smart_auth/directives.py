@@ -56,6 +56,7 @@ class Directives:
         self._naming: dict[str, set[str]] = {}
         self._latest = 0  # stamp of the latest Consent that was read
         self._general: tuple[Rule, ...] = ()
+        self._aimless: tuple[Rule, ...] = ()  # for those who say no purpose: backend services
         self._until = -inf  # of what is compiled, microseconds
 
     async def say(self, caller: Caller, user: str, generation: int, now: int) -> Said:
@@ -70,7 +71,7 @@ class Directives:
             if now >= self._until:
                 self._compile(moment)
             particular = [one.denies for one in self._known.values() if one.denies is not None and one.names]
-            general, until = self._general, self._until
+            general, until = self._general if caller.purpose else self._aimless, self._until
             names = {*caller.names, caller.client} - {""}
             wanted = sorted({id_ for name in names for id_ in self._naming.get(name, ())})
         found = await self._repository.read_many(SYSTEM, wanted)
@@ -91,6 +92,7 @@ class Directives:
         general = [one.denies for one in self._known.values() if one.denies is not None and not one.names]
         # They name nobody: any caller will do.
         self._general = compile_consents(general, Caller(), moment, base_url=self._base_url)
+        self._aimless = compile_consents(general, Caller(purpose=""), moment, base_url=self._base_url)
         change = next_change(denying, moment)
         self._until = change.timestamp() * 1_000_000 if change is not None else inf
 

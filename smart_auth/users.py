@@ -86,6 +86,10 @@ class Users:
         email = email.strip().lower()
         return _user(await self._rows.find_one({"email": email})) if email else None
 
+    async def by_fhir_user(self, reference: str) -> User | None:
+        """The user who is this resource ("Practitioner/7"); the first by name when several are."""
+        return _user(await self._rows.find_one({"fhir_user": reference}, sort=[("_id", 1)])) if reference else None
+
     async def by_identity(self, issuer: str, subject: str) -> User | None:
         """The user whom an outside provider knows under this subject."""
         return _user(await self._rows.find_one({"identities": identity(issuer, subject)}))

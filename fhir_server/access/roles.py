@@ -55,8 +55,13 @@ def may_run(principal: Principal, operation: str) -> bool:
     roles = _policy.operations.get(operation)
     if principal.is_open or roles is None:
         return True
-    own = set(principal.roles) if principal.user else {"system"} if principal.client else set()
+    own = set(principal.roles) if principal.user else {"system"} if _is_service(principal) else set()
     return not own.isdisjoint(roles)
+
+
+def _is_service(principal: Principal) -> bool:
+    """Whether it is no person's app: only then it may have system/ scopes."""
+    return bool(principal.client) and any(scope.level == "system" for scope in principal.scopes)
 
 
 def explain(principal: Principal, role: str, type_: str, action: str) -> list[tuple[Line, Formula]]:

@@ -6,23 +6,26 @@ Everything goes the way of a request: a grant becomes a principal (bearings, Con
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, MutableMapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from fhir_server.access.principal import SYSTEM, Principal
+from fhir_server.access.principal import NOBODY, SYSTEM, Principal
+from fhir_server.audit.entry import Agent
 from fhir_server.config import Settings
-from fhir_server.context import FhirRequest
+from fhir_server.context import FhirRequest, FhirResponse
 from fhir_server.dispatch import dispatch
 from fhir_server.main import Server, running
-from fhir_server.outcomes import Conflict, FhirError, ValueWrong
+from fhir_server.outcomes import Conflict, FhirError, SignInRequired, ValueWrong
+from fhir_server.rest.app import FhirApp
 from fhir_server.storage.reader import Reader as StorageReader
-from smart_auth import redirects
+from smart_auth import records, redirects
 from smart_auth.errors import OAuthError
 from smart_auth.grant import Grant, new_id
+from smart_auth.grants import refresh_token
 from smart_auth.service import SmartAuth
 from smart_auth.users import User
 from tests.smart_auth.visitor import BASE, Reader, World, said, world
@@ -266,14 +269,12 @@ async def test_an_app_that_only_reads_breaks_no_glass(house: House) -> None:
 # ---- writing where one has no business ------------------------------------------------------------------
 
 
-@still_open("patient/ scopes look only at whether the patient is named at all")
 async def test_an_app_for_one_patient_writes_nothing_about_another(house: House) -> None:
     app = await house.who("doctor", "patient/*.cruds", patient="other")
     status, _ = await house.ask(app, "POST", "Observation", observation(VICTIM, OTHER))
     assert status == 403
 
 
-@still_open("patient/ scopes look only at whether the patient is named at all")
 async def test_an_app_for_one_patient_moves_nothing_to_another(house: House) -> None:
     app = await house.who("doctor", "patient/*.cruds", patient="other")
     await house.ask(SYSTEM, "PUT", "Observation/mine", {**observation(OTHER, OTHER), "id": "mine"})
@@ -330,6 +331,42 @@ async def test_a_document_that_cannot_be_read_keeps_nobody_waiting() -> None:
             await reader.read("Patient/1")
 
 
+class _Strangers:
+    """Nobody is known."""
+
+    def cached(self, authorization: bytes) -> Principal | None:
+        return None
+
+    async def authenticate(self, authorization: bytes | None, headers: Mapping[bytes, bytes]) -> Principal:
+        return NOBODY
+
+
+@still_open("without a token the content is read, and parsed, before anybody is refused")
+async def test_a_strangers_content_is_not_read(settings: Settings) -> None:
+    read: list[str] = []
+    sent: list[Json] = []
+
+    def context(*_: Any) -> Any:
+        return None
+
+    async def answer(*_: Any) -> FhirResponse:
+        raise SignInRequired("This needs an access token.")
+
+    async def receive() -> Json:
+        read.append("content")
+        return {"type": "http.request", "body": b"{}", "more_body": False}
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        sent.append(dict(message))
+
+    app = FhirApp(context, answer, settings.model_copy(update={"open": False}), authenticator=_Strangers())
+    headers = [(b"host", b"127.0.0.1:8080"), (b"content-type", b"application/fhir+json"), (b"content-length", b"2")]
+    head = {"type": "http", "method": "POST", "scheme": "http", "raw_path": b"/fhir/Patient", "query_string": b""}
+    await app({**head, "headers": headers, "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 8080)}, receive, send)
+    assert sent[0]["status"] == 401
+    assert not read
+
+
 # ---- sign-in --------------------------------------------------------------------------------------------
 
 
@@ -382,8 +419,6 @@ async def test_online_access_ends_with_the_session_that_runs_out(made: World) ->
     issued = await made.auth.tokens.issue(grant, seconds=60, refresh_seconds=3600)
     await made.auth.sessions._rows.delete_one({"_id": session.id})  # as MongoDB does when it has expired
     client = await made.auth.clients.get("app")
-    from smart_auth.grants import refresh_token
-
     assert client is not None
     with pytest.raises(OAuthError):
         await refresh_token.issue(made.auth, client, {"refresh_token": issued.refresh or ""})
@@ -400,9 +435,6 @@ async def test_nobody_is_called_by_anothers_address(made: World) -> None:
 
 @still_open("records.create indexes the resource before it has its id")
 async def test_who_registers_sees_their_own_record(made: World) -> None:
-    from smart_auth import records
-    from smart_auth.notes import Agent
-
     reference = await records.create(made.auth, BASE, {"resourceType": "Patient"}, Agent.of("nobody"))
     await made.auth.users.add(User("eve", "Eve", "eve@mail.example", fhir_user=reference, roles=("patient",)))
     user = await made.auth.users.get("eve")
@@ -423,10 +455,8 @@ def test_an_apps_own_scheme_is_one() -> None:
 
 async def test_a_visit_of_oneself_is_read_by_id(made: World) -> None:
     """Ranges of a resource and the name of a version share a letter: reading by id once waited for ever."""
-    from smart_auth.records import principal
-
     user = await made.auth.users.get("ana")
     assert user is not None
-    asking = await principal(made.auth, user, "app")
+    asking = await records.principal(made.auth, user, "app")
     async with asyncio.timeout(30):
         assert await made.auth.repository.read(asking, "Encounter", "e1") is not None

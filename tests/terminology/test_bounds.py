@@ -70,7 +70,7 @@ async def test_what_the_caller_may_not_see_is_not_evaluated(parts: Server) -> No
     await put(parts, value_set("seen", {"system": CS + "any", "concept": [{"code": "a"}]}))
     assert await codes(parts, "seen") == {"a"}
     for reference in (VS + "seen", "ValueSet/seen"):
-        with pytest.raises(FhirError, match="not known|There is no"):
+        with pytest.raises(FhirError, match=r"not known|There is no"):
             await codes_in(parts.repository, Principal("stranger"), BASE, reference)
 
 
