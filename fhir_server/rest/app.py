@@ -18,7 +18,8 @@ from fhir_server.access.principal import ANYONE, NOBODY
 from fhir_server.audit.entry import Agent, Entry
 from fhir_server.config import Settings
 from fhir_server.context import Context, FhirRequest, FhirResponse
-from fhir_server.outcomes import FhirError, Forbidden, MethodNotAllowed, NotAcceptable
+from fhir_server.interactions.permit import CHALLENGE
+from fhir_server.outcomes import FhirError, Forbidden, MethodNotAllowed, NotAcceptable, SignInRequired
 from fhir_server.registry import registry
 from fhir_server.rest import metrics
 from fhir_server.rest.base_url import BaseUrls
@@ -198,6 +199,8 @@ class FhirApp:
         if self._trail is not None:
             x.agent = self._agent(x, scope, principal)
         if method in WITH_BODY:
+            if principal.is_anonymous:
+                raise SignInRequired("This needs an access token.", headers=CHALLENGE)
             self._check_origin(x)
             await self._read_content(x, receive)
         elif method == "DELETE":
