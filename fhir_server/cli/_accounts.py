@@ -69,7 +69,12 @@ async def record(server: Server, settings: Settings, command: str, what: str, gr
     clock = server.repository.flusher.clock
     processes = server.repository.parameters.processes
     trail = Trail(
-        server.database, settings.data_dir, alive=processes.alive, now=clock.now, key_file=settings.audit_key_file
+        server.database,
+        settings.data_dir,
+        alive=processes.alive,
+        now=clock.now,
+        key_file=settings.audit_key_file,
+        wait=True,  # the spool in the data directory is the running server's
     )
     await trail.start()
     try:

@@ -39,13 +39,13 @@ ADMINISTRATOR = {
 }
 
 
-async def make_sign_ins(auth: SmartAuth, ctx: Context, data_dir: Path) -> None:
-    """Add who is not there yet."""
+async def make_sign_ins(auth: SmartAuth, ctx: Context, data_dir: Path) -> bool:
+    """Add who is not there yet; False when everybody was."""
     from smart_auth.users import User
 
     missing = [one for one in SIGN_INS if await auth.users.get(one.login) is None]
     if not missing:
-        return
+        return False
     fresh = {one.login: secrets.token_urlsafe(12) for one in missing}
     _write(data_dir / FILE, read_sign_ins(data_dir) | fresh)  # first: nobody is there whose password is lost
     for one in missing:
@@ -53,6 +53,7 @@ async def make_sign_ins(auth: SmartAuth, ctx: Context, data_dir: Path) -> None:
             await ctx.dispatch(ctx, FhirRequest("PUT", one.fhir_user, body=dict(ADMINISTRATOR)))
         user = User(one.login, one.name, fhir_user=one.fhir_user, roles=(one.role,))
         await auth.users.add(user, fresh[one.login])
+    return True
 
 
 def read_sign_ins(data_dir: Path) -> dict[str, str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import structlog
 import typer
 
-from fhir_server.cli._sign_ins import make_sign_ins
+from fhir_server.cli._sign_ins import FILE, make_sign_ins
 from fhir_server.cli.options import DataDir, settings_with
 from fhir_server.config import Settings
 from fhir_server.context import Context, FhirRequest
@@ -49,7 +49,8 @@ async def _load(settings: Settings, anchor: date, *, restore: bool, if_empty: bo
         if not settings.open and not await _wanted(server.context(), _first(anchor), restore=False):
             auth = SmartAuth(settings, server.database, server.repository)
             await auth.prepare()
-            await make_sign_ins(auth, server.context(), settings.data_dir)
+            if await make_sign_ins(auth, server.context(), settings.data_dir):
+                typer.echo(f"Demo sign-ins: {settings.data_dir.resolve() / FILE}")
         return written
 
 
@@ -72,10 +73,27 @@ async def load_demo(server: Server, anchor: date = ANCHOR, *, restore: bool = Fa
     return written
 
 
+# What the server's own guide brings, and others may.
+_OF_GUIDES = frozenset(
+    {
+        "Basic",
+        "CapabilityStatement",
+        "CodeSystem",
+        "ConceptMap",
+        "ImplementationGuide",
+        "NamingSystem",
+        "OperationDefinition",
+        "Questionnaire",
+        "SearchParameter",
+        "StructureDefinition",
+        "ValueSet",
+    }
+)
+
+
 async def _has_data(server: Server) -> bool:
-    """Whether there is more than definitions, which the server's own guide brings."""
-    counts = await server.counts()
-    return any(counts.get(type_) for type_ in ("Patient", "Practitioner", "Organization"))
+    """Whether there is more than a guide brings."""
+    return bool((await server.counts()).keys() - _OF_GUIDES)
 
 
 def _first(anchor: date) -> Json:

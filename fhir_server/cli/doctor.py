@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from fhir_server.cli.checks import database, machine
+from fhir_server.cli.checks import access, database, machine
 from fhir_server.cli.checks.finding import Level
 from fhir_server.cli.options import DataDir, settings_with
 
@@ -26,7 +26,7 @@ def doctor(
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger("error"))  # the findings are enough
     console = Console(highlight=False, soft_wrap=True)
     failed = False
-    for finding in chain(machine.examine(settings), database.examine(settings)):
+    for finding in chain(machine.examine(settings), access.examine(settings), database.examine(settings)):
         failed |= finding.level is Level.FAIL
         console.print(Text(f"{finding.level.name:<5}", _STYLE[finding.level]) + f"{finding.subject:<15} {finding.text}")
         for line in finding.advice.splitlines():

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fhir_server.cli._accounts import record, with_accounts
 from fhir_server.cli.options import DataDir, refuse, settings_with
+from fhir_server.config import Settings
 
 if TYPE_CHECKING:
     from fhir_server.main import Server
@@ -23,7 +23,14 @@ def role(
 ) -> None:
     """List the roles, show what one may do, or give it to a user or take it away: in force from the next request."""
     from fhir_server.access import roles as policy
+    from fhir_server.access.policy import PolicyError
 
+    settings = settings_with(data_dir=data_dir)
+    if settings.roles is not None:
+        try:
+            policy.install(settings.roles)
+        except PolicyError as wrong:
+            raise refuse(str(wrong)) from None
     known = policy.policy().roles
     if name and name not in known:
         raise refuse(f"there is no role {name}; there are {', '.join(sorted(known))}.")
@@ -32,7 +39,7 @@ def role(
     if user:
         if not name:
             raise refuse("name the role.")
-        typer.echo(_give(name, user, take, data_dir))
+        typer.echo(_give(name, user, take, settings))
         return
     for one in [known[name]] if name else known.values():
         typer.echo(f"{one.name}: {one.about}")
@@ -41,9 +48,7 @@ def role(
                 typer.echo(f"  {group}: {'; '.join(map(str, lines))}")
 
 
-def _give(name: str, user: str, take: bool, data_dir: Path | None) -> str:
-    settings = settings_with(data_dir=data_dir)
-
+def _give(name: str, user: str, take: bool, settings: Settings) -> str:
     async def task(auth: SmartAuth, server: Server) -> str:
         found = await auth.users.get(user)
         if found is None:

@@ -199,8 +199,6 @@ class FhirApp:
         if self._trail is not None:
             x.agent = self._agent(x, scope, principal)
         if method in WITH_BODY:
-            if principal.is_anonymous:
-                raise SignInRequired("This needs an access token.", headers=CHALLENGE)
             self._check_origin(x)
             await self._read_content(x, receive)
         elif method == "DELETE":
@@ -218,10 +216,12 @@ class FhirApp:
         """Who asks; the CapabilityStatement is told to everybody, whatever token comes with the request."""
         if self._authenticator is None:
             return ANYONE
-        if x.request.path == "metadata":
+        if x.request.path == "metadata" and x.request.method == "GET":
             return NOBODY
         header = x.headers.get(b"authorization")
-        if header is not None and (known := self._authenticator.cached(header)) is not None:
+        if header is None:
+            raise SignInRequired("This needs an access token.", headers=CHALLENGE)
+        if (known := self._authenticator.cached(header)) is not None:
             return known
         return await self._authenticator.authenticate(header, x.headers)
 

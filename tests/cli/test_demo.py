@@ -80,9 +80,9 @@ def test_what_users_did_stays_unless_it_is_to_be_restored(empty: Settings) -> No
 
 def test_a_database_with_other_data_is_left_alone_if_asked(empty: Settings) -> None:
     async def work(server: Server) -> None:
-        await send(server, "PUT", "Basic/1", {"resourceType": "Basic", "id": "1", "code": {"text": "mine"}})
+        await send(server, "PUT", "Patient/1", {"resourceType": "Patient", "id": "1"})
         assert await load_demo(server, if_empty=True) == 0
-        assert await server.counts() == {"Basic": 1}
+        assert await server.counts() == {"Patient": 1}
 
     on(empty, work)
 

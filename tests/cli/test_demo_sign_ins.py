@@ -37,7 +37,7 @@ class Clinic(NamedTuple):
 @pytest.fixture(scope="module")
 def clinic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clinic]:
     data_dir = tmp_path_factory.mktemp("clinic")
-    with serving(data_dir, "--demo", FHIR_OPEN="false", FHIR_GUIDE="false") as server:
+    with serving(data_dir, "--demo", FHIR_OPEN="false") as server:  # as `make run` does, beside the guide
         yield Clinic(data_dir, server)
 
 
@@ -94,9 +94,9 @@ async def test_a_second_time_nothing_is_new(settings: Settings, tmp_path: Path) 
     async with running(chosen) as server:
         auth = SmartAuth(chosen, server.database, server.repository)
         await auth.prepare()
-        await make_sign_ins(auth, server.context(), tmp_path)
+        assert await make_sign_ins(auth, server.context(), tmp_path)
         first, written = read_sign_ins(tmp_path), (tmp_path / FILE).stat()
-        await make_sign_ins(auth, server.context(), tmp_path)
+        assert not await make_sign_ins(auth, server.context(), tmp_path)
         assert (tmp_path / FILE).stat() == written
         assert read_sign_ins(tmp_path) == first
         for login, password in first.items():
@@ -118,6 +118,17 @@ def test_they_are_the_same_after_a_restart(tmp_path: Path) -> None:
         assert not LINE.findall(opened.banner)
     with serving(tmp_path, "--demo", FHIR_OPEN="false", FHIR_GUIDE="false") as second:
         assert LINE.findall(second.banner) == told
+
+
+def test_the_command_alone_says_where_they_are(settings: Settings, tmp_path: Path) -> None:
+    """As in a container, whose banner nobody sees."""
+    named = {"FHIR_MONGODB_URI": settings.mongodb_uri or "", "FHIR_DATABASE": f"{settings.database}_alone"}
+    said = [command("demo", "--data-dir", str(tmp_path), **named).stdout for _ in "12"]
+    assert f"Demo sign-ins: {tmp_path / FILE}" in said[0].splitlines()
+    assert "Demo sign-ins" not in said[1]
+    passwords = read_sign_ins(tmp_path)
+    assert list(passwords) == LOGINS
+    assert not any(password in text for password in passwords.values() for text in said)
 
 
 def test_without_the_demo_nobody_is_there(tmp_path: Path) -> None:

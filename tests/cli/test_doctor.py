@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from pymongo import MongoClient
 
+from fhir_server.cli.checks import access, machine
 from fhir_server.cli.checks import database as database_checks
-from fhir_server.cli.checks import machine
 from fhir_server.cli.checks.finding import Level
+from fhir_server.config import Settings
 from fhir_server.storage.database import Database
 from fhir_server.storage.embedded import PrivateMongod, locate
 from tests.cli.serving import command
@@ -79,3 +80,42 @@ def test_a_foreign_clusters_transaction_lifetime_is_reported(mongo_uri: str) -> 
 def test_a_data_directory_that_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     assert [f.level for f in machine.data_directory(tmp_path / "file" / "data")] == [Level.FAIL]
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o400, 0o640, 0o604])
+def test_keys_are_their_owners_alone(tmp_path: Path, mode: int) -> None:
+    path = tmp_path / "master.key"
+    path.write_text("secret")
+    path.chmod(mode)
+    found = access.key_file("Master key", path, configured=False)
+    assert found.level is (Level.WARN if mode & 0o077 else Level.OK)
+    assert "secret" not in found.text
+
+
+def test_a_key_that_is_configured_must_be_there(tmp_path: Path) -> None:
+    assert access.key_file("Audit key", tmp_path / "none", configured=True).level is Level.FAIL
+    assert access.key_file("Audit key", tmp_path / "none", configured=False).level is Level.OK
+    assert access.key_file("Audit key", Path(__file__) / "none", configured=True).level is Level.FAIL
+
+
+@pytest.mark.parametrize(
+    ("host", "base_url", "level"),
+    [
+        ("127.0.0.1", None, Level.OK),
+        ("0.0.0.0", None, Level.WARN),
+        ("0.0.0.0", "https://ehr.example/fhir", Level.OK),
+        ("127.0.0.1", "http://localhost:8080/fhir", Level.OK),
+        ("127.0.0.1", "http://[::1]:8080/fhir", Level.OK),
+        ("0.0.0.0", "http://ehr.example/fhir", Level.WARN),
+    ],
+)
+def test_tokens_come_under_tls(host: str, base_url: str | None, level: Level) -> None:
+    assert access.public_url(Settings(host=host, base_url=base_url)).level is level
+
+
+def test_open_mode_and_a_missing_trail_are_warned_of(tmp_path: Path) -> None:
+    def texts(**given: Any) -> list[str]:
+        return [f"{one.level.name} {one.subject} {one.text}" for one in access.examine(Settings(**given))]
+
+    assert texts(open=True, data_dir=tmp_path) == ["WARN Sign-in none: open mode"]
+    assert "WARN Audit trail off" in texts(open=False, audit=False, data_dir=tmp_path)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from fhir_server.access import roles as policy
 from smart_auth.service import SmartAuth
 from tests.cli.accounts import Accounts
+from tests.cli.serving import command
 
 
 def roles_of(accounts: Accounts, login: str) -> tuple[str, ...]:
@@ -40,6 +43,18 @@ def test_roles_are_given_and_taken(accounts: Accounts) -> None:
     assert roles_of(accounts, "ada") == ("nurse",)
     told = [entry.query for entry in accounts.trail() if entry.interaction == "role"]
     assert told == ["give nurse ada", "give nurse ada", "take doctor ada"]
+
+
+def test_a_policy_of_ones_own_is_shown(accounts: Accounts, tmp_path: Path) -> None:
+    """In a process of its own: the policy is a process's."""
+    ours = tmp_path / "roles.toml"
+    text = (Path(policy.__file__).parent / "roles.toml").read_text()
+    ours.write_text(text.replace("[roles.nurse]\nabout = ", "[roles.nurse]\nabout = 'Ours.' # "))
+    assert "nurse: Ours." in command("role", FHIR_ROLES=str(ours)).stdout.splitlines()
+    ours.write_text("[roles.nurse]")
+    wrong = command("role", FHIR_ROLES=str(ours))
+    assert (wrong.returncode, wrong.stdout) == (1, "")
+    assert "Traceback" not in wrong.stderr
 
 
 @pytest.mark.parametrize(

@@ -1,1 +1,1 @@
-"""What `fhir-server doctor` looks at: the machine, and the database."""
+"""What `fhir-server doctor` looks at: the machine, sign-in, and the database."""

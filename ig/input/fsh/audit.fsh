@@ -52,27 +52,33 @@ Instance: verify-audit
 InstanceOf: OperationDefinition
 Usage: #definition
 * insert Operates(verify-audit, VerifyAudit, AuditEvent)
-* type = true
+* status = #active
+* system = true
 * instance = false
 * affectsState = false
 * title = "Verify the audit trail"
-* description = "Walks the chain of hashes and says whether every entry is there, in order and unchanged."
-* insert In(start, 0, 1, instant, [[Only entries from then on.]])
-* insert Out(intact, 1, 1, boolean, [[Whether the chain is unbroken.]])
-* insert Out(entries, 1, 1, integer, [[How many entries were verified.]])
-* insert Out(break, 0, 1, Reference, [[The first entry that does not fit.]])
+* description = "Walks the chains of sealed groups and says whether every entry is there, in order and unchanged. For administrators."
+* insert Out(ok, 1, 1, boolean, [[Whether everything is as it was written.]])
+* insert Out(anchors, 1, 1, integer, [[How many signed statements of all chains there are.]])
+* insert Out(chains, 1, 1, integer, [[How many chains.]])
+* insert Out(groups, 1, 1, integer, [[How many groups of entries.]])
+* insert Out(entries, 1, 1, integer, [[How many entries.]])
+* insert Out(unsigned, 1, 1, integer, [[How many groups came after the last anchor.]])
 
 Instance: explain-access
 InstanceOf: OperationDefinition
 Usage: #definition
 * insert Operates(explain-access, ExplainAccess, Resource)
+* status = #active
 * instance = true
 * affectsState = false
 * title = "Explain an access"
 * description = "Why a resource is shown to somebody or hidden from them: by scope, role policy, compartment and consent. For privacy officers and administrators."
-* insert In(principal, 0, 1, Reference, [[For whom; the caller unless given.]])
-* insert Out(permitted, 1, 1, boolean, [[Whether it is shown.]])
-* insert Out(rule, 1, *, string, [[Each rule that was asked, with its answer.]])
+* insert In(user, 0, 1, string, [[For whom: a login or a reference to who they are; the caller unless given.]])
+* insert In(client, 0, 1, string, [[For which app or backend service.]])
+* insert In(scope, 0, 1, string, [[With which scopes; all there are unless given.]])
+* insert In(action, 0, 1, code, [[c, r, u, d or s; r unless given.]])
+* insert Out(outcome, 1, 1, code, [[shown or hidden. Before it come scope, role, compartment and consent, each with a decision and a reason.]])
 
 Instance: example-audit
 InstanceOf: AccessAudit

@@ -120,13 +120,18 @@ Instance: break-glass
 InstanceOf: OperationDefinition
 Usage: #definition
 * insert Operates(break-glass, BreakGlass, Patient)
+* status = #active
 * instance = true
 * affectsState = true
 * title = "Break the glass"
 * description = "Gives the caller emergency access to a patient's record for a short time: writes the consent, tells the privacy officer, opens a review task and marks the audit entries."
 * insert In(purpose, 0, 1, Coding, [[BTG of v3-ActReason, which is also meant when it is absent.]])
 * insert In(reason, 1, 1, string, [[Why, in one's own words.]])
-* insert Out(return, 1, 1, Consent, [[The consent with its end.]])
+* insert In(minutes, 0, 1, positiveInt, [[For how long, 30 unless given, at most 60.]])
+* insert Out(consent, 1, 1, Reference, [[The consent that opens the record.]])
+* insert Out(task, 1, 1, Reference, [[The review that the privacy officer is to do.]])
+* insert Out(communication, 0, *, Reference, [[What privacy officers are told, one for each.]])
+* insert Out(period, 1, 1, Period, [[When the record is open.]])
 
 Instance: topic-record
 InstanceOf: Basic
