@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from fhir_server import auditing
+from fhir_server.access import prohibitions
 from fhir_server.access.visibility import condition, is_open_to
 from fhir_server.context import Context, FhirRequest, FhirResponse
 from fhir_server.criterion import Criterion, Match
@@ -151,7 +152,7 @@ async def write(ctx: Context, change: Write, guard: Guard | None = None) -> None
 async def authorize(ctx: Context, change: Write) -> None:
     """Raise Forbidden (403) unless the write is open to the caller by what was there and by what there will be.
 
-    So nothing moves into or out of what a caller may write.
+    So nothing moves into or out of what a caller may write. Some things nobody may write, whatever is open to them.
     """
     principal, before = ctx.principal, change.base
     if principal.is_open:
@@ -163,6 +164,11 @@ async def authorize(ctx: Context, change: Write) -> None:
     if before is not None and not before.deleted:
         change.exact = True  # what was judged is what is changed
         if not await history.is_open(principal, before, action):
+            raise refused
+    if change.type in prohibitions.TYPES:
+        there = None if before is None else {} if before.deleted else before.resource()
+        document = {**change.index, "_id": change.key, "ty": change.type}
+        if prohibitions.prohibited(principal, action, there, change.resource, document):
             raise refused
     if change.resource is None:
         return

@@ -100,6 +100,8 @@ async def _change_password(visit: Visit) -> Response:
     await auth.limits.forget(_AGAIN, user.id)
     await note(visit, "password")
     await auth.sessions.end_all(user.id, but=session.id)
+    if visit.form.one("apps"):
+        await auth.tokens.revoke_user(user.id)
     if user.email:
         auth.mail.post(user.email, "Your password was changed", _CHANGED.format(service=auth.settings.service_name))
     return visit.go("/auth/account", done="password")

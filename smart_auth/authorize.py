@@ -14,12 +14,15 @@ from smart_auth import notes, records
 from smart_auth.authorize_request import AuthorizeRequest, answer, parse
 from smart_auth.errors import NoRedirect, Redirect
 from smart_auth.grant import Grant, new_id
+from smart_auth.limits import Limit
 from smart_auth.page import Pages
 from smart_auth.pending import Pending
 from smart_auth.scopes import grantable
 from smart_auth.service import SmartAuth
 from smart_auth.store import now
 from smart_auth.visit import Visit, origin_of
+
+STARTS = Limit("authorize", 600, 15 * 60)  # per user, or before they sign in per address: a hospital may be one
 
 
 def routes(auth: SmartAuth) -> APIRouter:
@@ -49,18 +52,24 @@ async def _begin(visit: Visit, parameters: list[tuple[str, str]]) -> Response:
     try:
         request = await parse(parameters, visit.auth.clients, visit.base_url)
     except Redirect as refusal:
-        return visit.away(_refusal(visit, refusal))
+        return _refused(visit, refusal)
+    await visit.auth.limits.count(STARTS, visit.user.id if visit.user is not None else visit.address)
     id_ = await visit.auth.requests.add(request)
     # A form that another site sent comes without the cookie; this address is fetched with it.
     return visit.go("/auth/continue", request=id_)
 
 
 async def waiting(visit: Visit) -> Pending:
-    """The request that a page belongs to, by its parameter `request`. Raises NoRedirect when it waits no longer."""
+    """The request that a page belongs to, by its parameter `request`: begun in this browser, and by this user.
+
+    Raises NoRedirect when it waits no longer, or is somebody else's; theirs stays as it is.
+    """
     id_ = visit.form.one("request") or visit.query("request")
-    pending = await visit.auth.requests.find(id_) if id_ else None
+    pending = await visit.auth.requests.claim(id_, visit.browser) if id_ else None
     if pending is None:
-        raise NoRedirect("This sign-in has taken too long, or is finished already. Open the app again.")
+        raise NoRedirect("This sign-in has taken too long, is finished, or began elsewhere. Open the app again.")
+    if pending.session and visit.user is not None and (visit.session is None or visit.session.id != pending.session):
+        raise NoRedirect("Somebody else has signed in since this began. Open the app again.")
     visit.targets = form_targets(pending.request)
     return pending
 
@@ -102,8 +111,6 @@ async def _next(visit: Visit, pending: Pending) -> Response:
             raise request.refuse("login_required")
         return visit.go("/auth/login", request=pending.id)
     assert visit.session is not None
-    if pending.session and pending.session != visit.session.id:
-        raise request.refuse("access_denied", "Somebody else has signed in meanwhile.")
     if request.launch and not pending.launched:
         pending = await _launched(visit, pending)
     if pending.granted is None and request.client.trusted and "consent" not in request.prompt:
@@ -182,11 +189,17 @@ async def _finish(visit: Visit, pending: Pending) -> Response:
 async def refuse(visit: Visit, pending: Pending, refusal: Redirect) -> Response:
     """Tell the app that it will not get what it asked for; the request is over."""
     await visit.auth.requests.take(pending)
-    return visit.away(_refusal(visit, refusal))
+    return _refused(visit, refusal)
 
 
-def _refusal(visit: Visit, refusal: Redirect) -> str:
+def _refused(visit: Visit, refusal: Redirect) -> Response:
+    """Back to the app with the refusal. Raises NoRedirect where it could be bait.
+
+    Whoever can register an app could otherwise use this server's name to lead anybody anywhere, without a word:
+    https://www.rfc-editor.org/rfc/rfc9700#section-4.11.2
+    """
     description = refusal.description or None
-    return answer(
-        refusal.redirect_uri, visit.root, error=refusal.error, error_description=description, state=refusal.state
-    )
+    if refusal.self_registered and visit.user is None:
+        raise NoRedirect(description or "The app asked for something that cannot be done before you sign in.")
+    told = {"error": refusal.error, "error_description": description, "state": refusal.state}
+    return visit.away(answer(refusal.redirect_uri, visit.root, **told))

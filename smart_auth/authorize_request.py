@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from smart_auth.clients import Client, Clients
 from smart_auth.codes import is_challenge
 from smart_auth.errors import NoRedirect, Redirect
-from smart_auth.redirects import is_registered, with_parameters
+from smart_auth.redirects import is_registered, origin_of, with_parameters
 from smart_auth.scopes import narrowed, words
 
 __all__ = ["AuthorizeRequest", "NoRedirect", "Redirect", "answer", "parse"]
@@ -41,7 +41,8 @@ class AuthorizeRequest:
 
     def refuse(self, error: str, description: str = "") -> Redirect:
         """The refusal to raise, or to answer with: access_denied, login_required, consent_required …"""
-        return Redirect(error, description, self.redirect_uri, self.state)
+        unknown = bool(self.client.registration_hash)
+        return Redirect(error, description, self.redirect_uri, self.state, self_registered=unknown)
 
 
 async def parse(params: Iterable[tuple[str, str]], clients: Clients, base_url: str) -> AuthorizeRequest:
@@ -56,6 +57,8 @@ async def parse(params: Iterable[tuple[str, str]], clients: Clients, base_url: s
     redirect_uri = given.get("redirect_uri", "")
     if counts["redirect_uri"] != 1 or not is_registered(redirect_uri, client.redirect_uris):
         raise NoRedirect("The app asked to be answered at an address that is not registered for it.")
+    if origin_of(redirect_uri) == origin_of(base_url):
+        raise NoRedirect("The app asked to be answered at an address of this very server.")
     state = given.get("state") if counts["state"] == 1 else None
     request = AuthorizeRequest(client, redirect_uri, state, given.get("code_challenge", ""), ())
     if wrong := _problem(given, counts, client, base_url):

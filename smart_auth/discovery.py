@@ -113,7 +113,7 @@ def routes(auth: SmartAuth) -> APIRouter:
     endpoint = Endpoint(auth.settings, auth.clients)
 
     async def smart(base_url: str) -> Json:
-        return smart_configuration(auth.settings, base_url)
+        return auth.outside or smart_configuration(auth.settings, base_url)
 
     async def openid(base_url: str) -> Json:
         return openid_configuration(auth.settings, base_url)

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Response
 from fhir_server.outcomes import TooManyRequests
 from smart_auth import second_factor
 from smart_auth.login import SECOND_FACTOR, onward
-from smart_auth.page import Pages, cookie_of
+from smart_auth.page import Pages
 from smart_auth.service import SmartAuth
 from smart_auth.sessions import Session
 from smart_auth.users import User
@@ -88,5 +88,5 @@ async def _confirm(visit: Visit, session: Session, user: User) -> Response:
     await auth.sessions.end_all(user.id, but=session.id)
     fresh = await auth.sessions.complete(session)
     response = visit.show("recovery.html", codes=codes, onward=onward(visit).headers["location"])
-    cookie_of(auth).set(response, fresh)
+    visit.cookie.set(response, fresh)
     return response

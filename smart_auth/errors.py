@@ -21,11 +21,17 @@ class NoRedirect(Exception):
 
 
 class Redirect(Exception):
-    """A refusal that the app is told by sending the browser back to it, with its state exactly as it came."""
+    """A refusal that the app is told by sending the browser back to it, with its state exactly as it came.
 
-    def __init__(self, error: str, description: str, redirect_uri: str, state: str | None) -> None:
+    `self_registered`: nobody vouches for the app, so that it may hear this only once the user has signed in.
+    """
+
+    def __init__(
+        self, error: str, description: str, redirect_uri: str, state: str | None, *, self_registered: bool = False
+    ) -> None:
         super().__init__(description)
         self.error = error
         self.description = description
         self.redirect_uri = redirect_uri
         self.state = state
+        self.self_registered = self_registered

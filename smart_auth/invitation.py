@@ -8,11 +8,12 @@ from fastapi import APIRouter, Response
 
 from fhir_server.access import roles
 from fhir_server.outcomes import Conflict, Forbidden, ValueWrong
+from smart_auth import passwords
 from smart_auth.mail import root_for_mail
 from smart_auth.page import Pages
 from smart_auth.service import SmartAuth
 from smart_auth.sign_up import problems_of
-from smart_auth.users import User, check_email
+from smart_auth.users import User, check_email, check_login
 from smart_auth.visit import Visit
 
 PURPOSE = "invitation"
@@ -122,7 +123,10 @@ async def _accept(visit: Visit) -> Response:
     if found is None:
         return _too_late(visit)
     kept, email, login = found["data"], found["about"], visit.form.one("login").lower()
-    errors = problems_of(login=login, password=visit.form.raw("fresh"), email=email)
+    errors = problems_of(
+        login=lambda: check_login(login, email),
+        fresh=lambda: passwords.check_rules(visit.form.raw("fresh"), login, email),
+    )
     if not errors and await auth.users.get(login) is not None:
         errors["login"] = "This user name is taken; choose another."
     if errors:

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from fhir_server.config import Settings
 from smart_auth.grant import Grant
+from smart_auth.sessions import Sessions
 from smart_auth.users import Users
 
 ACCESS_SECONDS = 3600
 SERVICE_SECONDS = 300  # of backend services
 
 
-def refresh_seconds(settings: Settings, grant: Grant) -> int:
-    """Of a refresh token that the grant gives; 0 when it gives none.
+async def refresh_seconds(settings: Settings, sessions: Sessions, grant: Grant) -> int:
+    """Of a refresh token that the grant gives; 0 when it gives none, or none any more.
 
-    Each use begins the time anew. One of online_access ends with its browser session, which lasts no longer than this.
+    Each use begins the time of offline_access anew. What online_access gave ends with its browser session.
     """
     if grant.has("offline_access"):
         return settings.offline_access_days * 86_400
-    if grant.has("online_access") and grant.session:
-        return settings.session_hours * 3600
-    return 0
+    return await sessions.lasting(grant.session) if is_online(grant) else 0
+
+
+def is_online(grant: Grant) -> bool:
+    """Whether the grant is good only as long as its user is signed in."""
+    return grant.has("online_access") and not grant.has("offline_access")
 
 
 async def has_user(users: Users, grant: Grant) -> bool:

@@ -11,7 +11,7 @@ from fhir_server.outcomes import TooManyRequests
 from smart_auth import authorize, second_factor
 from smart_auth.limits import Limit
 from smart_auth.notes import note
-from smart_auth.page import Pages, cookie_of
+from smart_auth.page import Pages
 from smart_auth.pending import Pending
 from smart_auth.providers import providers_of
 from smart_auth.service import SmartAuth
@@ -19,6 +19,7 @@ from smart_auth.users import User
 from smart_auth.visit import Visit, local_path
 
 WINDOW = 15 * 60
+EVERYWHERE = 10  # times as many attempts at an account from all addresses as from one
 SECOND_FACTOR = Limit("second-factor", 5, WINDOW)
 
 
@@ -50,7 +51,7 @@ def routes(auth: SmartAuth) -> APIRouter:
     @pages.post("/auth/second-factor")
     async def second(visit: Visit) -> Response:
         await _pending(visit)
-        return await _second(pages, visit)
+        return await _second(visit)
 
     @pages.get("/auth/logout")
     async def leave_form(visit: Visit) -> Response:
@@ -67,7 +68,7 @@ def routes(auth: SmartAuth) -> APIRouter:
         else:
             link = ("/auth/login", "Sign in again")
             response = visit.message("You are signed out", "You can close this window.", link=link)
-        pages.cookie.clear(response)
+        visit.cookie.clear(response)
         return response
 
     return pages.router
@@ -107,12 +108,15 @@ async def _sign_in(visit: Visit, pending: Pending | None) -> Response:
     missing = {name: text for name, text in _MISSING.items() if not visit.form.one(name)}
     if missing:
         return _form(visit, pending, 422, login=login, errors=missing)
-    account = Limit("login-account", auth.settings.login_attempts, WINDOW)
+    # One caller cannot keep the owner out; many together can, but only after many more attempts.
+    here = Limit("login-account-address", auth.settings.login_attempts, WINDOW)
+    account = Limit("login-account", auth.settings.login_attempts * EVERYWHERE, WINDOW)
     address = Limit("login-address", auth.settings.login_attempts_per_address, WINDOW)
     known = await auth.users.by_login(login)
     key = known.id if known is not None else login
     try:
         await auth.limits.count(address, visit.address)
+        await auth.limits.count(here, f"{visit.address} {key}")
         await auth.limits.count(account, key)
     except TooManyRequests as error:
         response = _form(visit, pending, 429, login=login, failed=str(error))
@@ -122,7 +126,8 @@ async def _sign_in(visit: Visit, pending: Pending | None) -> Response:
     if user is None:
         await note(visit, "login", 403, user=known)
         return _form(visit, pending, 403, login=login, failed=_WRONG)
-    await auth.limits.forget(account, key)
+    await auth.limits.forget(here, f"{visit.address} {key}")
+    await auth.limits.give_back(account, key)
     await auth.limits.give_back(address, visit.address)
     return await enter(visit, user)
 
@@ -137,7 +142,7 @@ async def enter(visit: Visit, user: User, *, proven: bool = False) -> Response:
     await note(visit, "login", user=user)
     secret = await visit.auth.sessions.start(user.id, due=due, before=visit.secret)
     response = onward(visit, due)
-    cookie_of(visit.auth).set(response, secret)
+    visit.cookie.set(response, secret)
     return response
 
 
@@ -148,7 +153,7 @@ def due_of(auth: SmartAuth, user: User) -> str:
     return "enrolment" if second_factor.is_required(user.roles, auth.settings.second_factor_roles) else ""
 
 
-async def _second(pages: Pages, visit: Visit) -> Response:
+async def _second(visit: Visit) -> Response:
     auth, session = visit.auth, visit.session
     user = await auth.users.get(session.user) if session is not None else None
     if session is None or user is None or session.due != "second-factor":
@@ -167,5 +172,5 @@ async def _second(pages: Pages, visit: Visit) -> Response:
     await note(visit, "second-factor", user=user)
     secret = await auth.sessions.complete(session)
     response = onward(visit)
-    pages.cookie.set(response, secret)
+    visit.cookie.set(response, secret)
     return response

@@ -26,6 +26,7 @@ from smart_auth.visit import Form, Visit
 
 HERE = Path(__file__).parent
 COOKIE = "fhir-session"
+BROWSER = "fhir-browser"
 MAX_FORM_BYTES = 64 * 1024
 MAX_FIELDS = 400
 log = structlog.get_logger(__name__)
@@ -39,7 +40,6 @@ class Pages:
     def __init__(self, auth: SmartAuth) -> None:
         self.auth = auth
         self.router = APIRouter(include_in_schema=False)
-        self.cookie = cookie_of(auth)
         self._base_urls = BaseUrls(auth.settings)
 
     def get(self, path: str) -> Callable[[Handler], Handler]:
@@ -74,10 +74,16 @@ class Pages:
         return register
 
     async def _answer(self, request: Request, handler: Handler, *, checked: bool) -> Response:
-        given = self.cookie.read(request)
-        visit = Visit(self.auth, request, "", given or new_token())
         try:
-            visit.base_url = self._base_urls.of(request.scope, joined(request.scope["headers"]))
+            base_url, wrong = self._base_urls.of(request.scope, joined(request.scope["headers"])), None
+        except FhirError as error:
+            base_url, wrong = self.auth.settings.base_url or "", error
+        cookies = [Cookie(name, is_secure=base_url.startswith("https:")) for name in (COOKIE, BROWSER)]
+        given, browser = (one.read(request) for one in cookies)
+        visit = Visit(self.auth, request, base_url, given or new_token(), cookies[0], browser or new_token())
+        try:
+            if wrong is not None:
+                raise wrong
             await self._recognize(visit)
             if request.method == "POST":
                 visit.form = await self._form(request)
@@ -92,16 +98,19 @@ class Pages:
         except PyMongoError as error:
             log.warning("the database failed", exception=type(error).__qualname__)
             response = self._failed(visit, Unavailable("The server is busy. Try again in a moment."))
-        if not given and self.cookie.name not in _cookies_set(response):
-            self.cookie.set(response, visit.secret)
+        # To another site's form the browser does not show its cookies: it keeps those that it may have.
+        if request.method != "POST" or checked:
+            for cookie, known, secret in zip(cookies, (given, browser), (visit.secret, visit.browser), strict=True):
+                if not known and f"{cookie.name}=" not in _cookies_set(response):
+                    cookie.set(response, secret)
         for name, value in HEADERS.items():
             response.headers.setdefault(name, value)
-        if self.cookie.is_secure:
+        if visit.cookie.is_secure:
             response.headers.setdefault("Strict-Transport-Security", "max-age=31536000")
         return response
 
     async def _recognize(self, visit: Visit) -> None:
-        visit.session = await self.auth.sessions.find(self.cookie.read(visit.request))
+        visit.session = await self.auth.sessions.find(visit.cookie.read(visit.request))
         if visit.session is None:
             return
         user = await self.auth.users.get(visit.session.user)
@@ -145,11 +154,6 @@ _TITLES = {
     429: "Too many attempts",
     503: "One moment, please",
 }
-
-
-def cookie_of(auth: SmartAuth) -> Cookie:
-    """The session's cookie: only over https where the server is reached by https."""
-    return Cookie(COOKIE, is_secure=(auth.settings.base_url or "").startswith("https:"))
 
 
 def _cookies_set(response: Response) -> str:

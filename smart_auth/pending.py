@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from pymongo import ReturnDocument
+
 from fhir_server.storage.database import Database
 from smart_auth.authorize_request import AuthorizeRequest
 from smart_auth.clients import Clients
@@ -73,6 +75,14 @@ class Requests:
     async def find(self, id_: str) -> Pending | None:
         """The request, if it still waits and its client is still there."""
         row = await self._rows.find_one({"_id": digest(id_), "expires": {"$gt": now()}})
+        return await self._pending(id_, row)
+
+    async def claim(self, id_: str, browser: str) -> Pending | None:
+        """The same for the browser with this secret: the first one that comes with the id, and no other after it."""
+        wanted = {"_id": digest(id_), "expires": {"$gt": now()}, "browser": {"$in": [None, digest(browser)]}}
+        row = await self._rows.find_one_and_update(
+            wanted, {"$set": {"browser": digest(browser)}}, return_document=ReturnDocument.AFTER
+        )
         return await self._pending(id_, row)
 
     async def change(self, pending: Pending, **changes: Any) -> None:

@@ -9,9 +9,13 @@ from datetime import date
 from typing import Any
 from uuid import uuid4
 
+from fhir_server import api
 from fhir_server.access import Principal
 from fhir_server.access.principal import SYSTEM
 from fhir_server.audit.entry import Agent, Entry, now
+from fhir_server.context import Context
+from fhir_server.dispatch import dispatch
+from fhir_server.interactions.content import identify
 from fhir_server.outcomes import Forbidden
 from fhir_server.search.compile import compile
 from fhir_server.search.parse import parse
@@ -85,8 +89,13 @@ async def encounters(auth: SmartAuth, user: User, client: str, base_url: str, pa
 
 
 async def create(auth: SmartAuth, base_url: str, resource: Json, agent: Agent) -> str:
-    """Store a new resource for somebody; answers its "Type/id"."""
-    change = Write("POST", resource["resourceType"], str(uuid4()), resource)
+    """Store a new resource for somebody; answers its "Type/id". Raises Unprocessable (422)."""
+    type_, id_ = resource["resourceType"], str(uuid4())
+    if auth.validator is not None:
+        context = Context(SYSTEM, auth.repository, auth.validator, auth.settings, base_url, dispatch)
+        await api.check(context, resource, expect_type=type_)
+    # With its id, as it is indexed by that, too: its owner finds it so.
+    change = Write("POST", type_, id_, identify(resource, id_))
     await _commit(auth, base_url, change, Entry(now(), "create", "C", 201, agent, type=change.type, id=change.id))
     return change.key
 

@@ -45,7 +45,10 @@ def problem(uri: str) -> str | None:
         return "A redirect URI's query has no parameter that the answer has."
     if parts.scheme in ("https", "http"):
         return _web_problem(parts)
-    return "A redirect URI's scheme is https, or the app's own." if parts.scheme in _NOT_AN_APP else None
+    # A name of the app's maker, reversed: RFC 8252, sections 7.1 and 8.4. None without a period is anybody's own.
+    if parts.scheme in _NOT_AN_APP or "." not in parts.scheme.strip("."):
+        return "A redirect URI's scheme is https, or the app's own, with a period in it: com.example.app."
+    return None
 
 
 def _web_problem(parts: SplitResult) -> str | None:

@@ -88,6 +88,8 @@ async def _metadata(endpoint: Endpoint, request: Request) -> Json:
 
 async def _register(auth: SmartAuth, metadata: Json, where: str) -> Response:
     client = client_of(metadata)
+    if redirects.origin_of(where) in {redirects.origin_of(uri) for uri in client.redirect_uris}:
+        raise OAuthError("invalid_redirect_uri", "A redirect URI leads to the app, not to this server.")
     if client.jwks_uri:
         try:
             auth.client_authentication.fetcher.check(client.jwks_uri)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fhir_server.audit.trail import Trail
 from fhir_server.config import Settings
 from fhir_server.storage.database import Database
 from fhir_server.storage.repository import Repository
+from fhir_server.validation import Validator
+from smart_auth import outside_discovery
 from smart_auth.authenticator import Authenticator
 from smart_auth.changes import Changes
 from smart_auth.client_authentication import ClientAuthentication
@@ -47,6 +51,9 @@ class SmartAuth:
         self.links = Links(database)
         self.mail = Mail(settings)
         self.trail: Trail | None = None  # where the pages' audit entries go; set by whoever has one
+        # The smart-configuration of an outside server, named instead of our own; learnt at the start.
+        self.outside: dict[str, Any] | None = None
+        self.validator: Validator | None = None  # of what the pages store; set likewise
         base_url = settings.base_url or f"http://{settings.host}:{settings.port}/fhir"
         self.authenticator = Authenticator(
             self.changes,
@@ -79,6 +86,8 @@ class SmartAuth:
     async def start(self) -> None:
         """Follow what other processes change, until `stop`; after `prepare`."""
         await self.changes.start()
+        if self.settings.external_issuer:
+            self.outside = await outside_discovery.find(self.settings.external_issuer)
 
     async def stop(self) -> None:
         """Follow no longer, and let the mail that is on its way go out."""

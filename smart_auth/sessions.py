@@ -99,6 +99,11 @@ class Sessions:
             row["_id"], row["user"], row["signed_in"], row["expires"], row["due"], bytes(row.get("secret", b""))
         )
 
+    async def lasting(self, id_: str) -> int:
+        """For how many seconds the session with this id may go on at most; 0 when it is over or was left idle."""
+        row = await self._rows.find_one({"_id": id_, "due": "", "expires": {"$gt": now()}}) if id_ else None
+        return max(0, int((row["ends"] - now()).total_seconds())) if row is not None else 0
+
     async def end(self, session: Session) -> None:
         """Sign out here: the session goes, and with it what apps were given for as long as it lasts."""
         await self._rows.delete_one({"_id": session.id})

@@ -1,4 +1,7 @@
-"""Patients who register themselves: the account, and their Patient resource, are made once the address is verified."""
+"""Patients who register themselves: the account, and their Patient resource, are made once the address is verified.
+
+The password is chosen then, too: whoever registers with somebody else's address must not know it.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +53,7 @@ def routes(auth: SmartAuth) -> APIRouter:
         found = await auth.links.peek(PURPOSE, token)
         if found is None:
             return _too_late(visit)
-        return visit.show("verify.html", token=token, email=found["about"])
+        return _ask_password(visit, found)
 
     @pages.post("/auth/verify")
     async def verify(visit: Visit) -> Response:
@@ -87,19 +90,13 @@ def _problems(form: Form) -> dict[str, str]:
     if form.one("gender") not in GENDERS:
         found["gender"] = "Choose one of these."
     login, email = form.one("login").lower(), form.one("email").lower()
-    return found | problems_of(login=login, password=form.raw("fresh"), email=email, own_email=True)
+    return found | problems_of(login=lambda: check_login(login, email), email=lambda: check_email(email))
 
 
-def problems_of(*, login: str, password: str, email: str, own_email: bool = False) -> dict[str, str]:
-    """What is wrong with a user name and a password (and an address that was typed), by field."""
+def problems_of(**checks: Callable[[], None]) -> dict[str, str]:
+    """What is wrong with the fields that these check."""
     found: dict[str, str] = {}
-    checks: list[tuple[str, Callable[[], None]]] = [
-        ("login", lambda: check_login(login)),
-        ("fresh", lambda: passwords.check_rules(password, login, email)),
-    ]
-    if own_email:
-        checks.append(("email", lambda: check_email(email)))
-    for name, check in checks:
+    for name, check in checks.items():
         try:
             check()
         except ValueWrong as error:
@@ -115,7 +112,7 @@ async def _register(visit: Visit) -> Response:
         return _form(visit, values, 422, **problems)
     await auth.limits.count(PER_ADDRESS, visit.address)
     email = values["email"].lower()
-    kept = {**values, "email": email, "password": await passwords.hash_of(form.raw("fresh"))}
+    kept = {**values, "email": email, "login": values["login"].lower()}
     known = await auth.users.by_email(email)
     try:
         await auth.limits.count(PER_EMAIL, email)
@@ -146,13 +143,29 @@ There is an account with it already: sign in, or ask for a new password on the s
 """
 
 
+def _ask_password(visit: Visit, found: Json, status: int = 200, **errors: str) -> Response:
+    token = visit.form.one("token") or visit.query("token")
+    return visit.show(
+        "verify.html", status, token=token, email=found["about"], login=found["data"]["login"], errors=errors
+    )
+
+
 async def _verify(visit: Visit) -> Response:
-    """The address is theirs: the Patient and the account are made."""
-    auth = visit.auth
-    found = await auth.links.take(PURPOSE, visit.form.one("token"))
+    """The address is theirs: the Patient and the account are made, with the password that they choose now."""
+    auth, token, password = visit.auth, visit.form.one("token"), visit.form.raw("fresh")
+    found = await auth.links.peek(PURPOSE, token)
     if found is None:
         return _too_late(visit)
     kept = found["data"]
+    if wrong := problems_of(fresh=lambda: passwords.check_rules(password, kept["login"], kept["email"])):
+        return _ask_password(visit, found, 422, **wrong)
+    if await auth.links.take(PURPOSE, token) is None:
+        return _too_late(visit)
+    return await _open(visit, kept, password)
+
+
+async def _open(visit: Visit, kept: Json, password: str) -> Response:
+    auth = visit.auth
     if await auth.users.get(kept["login"]) is not None:
         text = "This user name was taken meanwhile. Register again with another one."
         return visit.message("The user name is taken", text, 409, link=("/auth/register-account", "Register again"))
@@ -161,13 +174,12 @@ async def _verify(visit: Visit) -> Response:
         kept["login"],
         f"{kept['given']} {kept['family']}",
         kept["email"],
-        kept["password"],
-        reference,
-        ("patient",),
+        fhir_user=reference,
+        roles=("patient",),
         verified=True,
     )
     try:
-        await auth.users.add(user)
+        await auth.users.add(user, password)
     except Conflict:
         await records.remove(auth, visit.base_url, reference, agent_of(visit, None))
         text = "This user name or address was taken meanwhile. Register again with another one."

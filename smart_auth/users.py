@@ -64,7 +64,7 @@ class Users:
     async def add(self, user: User, password: str | None = None) -> User:
         """A new account. Raises ValueWrong for a bad name, address or password, Conflict when it is taken."""
         user = replace(user, id=user.id.strip().lower(), email=user.email.strip().lower(), created=now())
-        check_login(user.id)
+        check_login(user.id, user.email if user.verified else "")
         if user.email:
             check_email(user.email)
         if user.fhir_user and not _REFERENCE.fullmatch(user.fhir_user):
@@ -102,11 +102,11 @@ class Users:
 
     async def by_login(self, login: str) -> User | None:
         """The user with this name, or this e-mail address that is known to be theirs."""
-        user = await self.get(login)
-        if user is None and "@" in login:
-            user = await self.by_email(login)
-            return user if user is not None and user.verified else None
-        return user
+        if "@" in login:  # whose address it is comes before who is called so
+            owner = await self.by_email(login)
+            if owner is not None and owner.verified:
+                return owner
+        return await self.get(login)
 
     async def check_password(self, user: User | str | None, password: str) -> User | None:
         """The user (or whoever has this login) if active and this is the password; what fails takes as long."""
@@ -190,8 +190,10 @@ def identity(issuer: str, subject: str) -> str:
     return f"{issuer} {subject}"
 
 
-def check_login(id_: str) -> None:
-    """Raise ValueWrong unless this can be a login name."""
+def check_login(id_: str, address: str = "") -> None:
+    """Raise ValueWrong unless this can be the login name of whoever has the e-mail address; "" is no known one."""
+    if "@" in id_ and id_ != address.strip().lower():
+        raise ValueWrong("A user name with @ is one's own e-mail address, and no other.")
     if not _LOGIN.fullmatch(id_):
         raise ValueWrong("A user name has 2 to 64 of a-z, 0-9, and . _ @ + - after the first.")
 

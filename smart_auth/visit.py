@@ -16,7 +16,7 @@ from smart_auth import csrf
 from smart_auth.assets import ASSETS
 from smart_auth.limits import address_of
 from smart_auth.service import SmartAuth, issuer
-from smart_auth.sessions import Session
+from smart_auth.sessions import Cookie, Session
 from smart_auth.users import User
 
 templates = Environment(
@@ -63,6 +63,8 @@ class Visit:
     request: Request
     base_url: str  # of the FHIR API
     secret: str  # of the session's cookie; a fresh one, not yet anybody's session, for a new browser
+    cookie: Cookie  # of the session
+    browser: str  # the secret of the browser itself, which stays whoever signs in
     session: Session | None = None
     user: User | None = None  # whoever is fully signed in
     form: Form = field(default_factory=lambda: Form(()))

@@ -5,6 +5,7 @@ Consents are compiled for one caller at one moment; what that comes to is kept i
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -12,9 +13,19 @@ from functools import cache
 from typing import Any
 
 from fhir_server.access.compartment import patient_numbers
-from fhir_server.access.formulas import Document, Formula, all_of, among, none_of
+from fhir_server.access.formulas import Document, Formula, all_of, among, any_of, none_of
 from fhir_server.access.principal import Principal
-from fhir_server.access.provisions import MAX_PROVISIONS, Caller, Provision, Reader, period
+from fhir_server.access.provisions import (
+    MAX_PATIENT_WEIGHT,
+    MAX_PROVISIONS,
+    MAX_WEIGHT,
+    Caller,
+    Provision,
+    Reader,
+    period,
+    provisions,
+    weight,
+)
 from fhir_server.search.fields import fields
 from fhir_server.search.types import date, reference, token
 
@@ -34,8 +45,8 @@ _OTHER_SCOPES = frozenset({"research", "adr"})
 _OPT_OUT = frozenset({"OPTOUT", "OPTOUTE"})
 # The patient's Consent is about the record, and not about the trail of who saw it or the Consents themselves.
 _UNTOUCHED = frozenset({"AuditEvent", "Consent"})
-# How the privacy officer's own work is told apart: (search parameter, code).
-_OVERSIGHT = {"Task": ("code", REVIEW), "Communication": ("category", ALERT)}
+# How the privacy officer's own work is told apart: (search parameter, code, who broke the glass).
+_OVERSIGHT = {"Task": ("code", REVIEW, "requester"), "Communication": ("category", ALERT, "sender")}
 _EVERYTHING = Provision(True, certain=True, names_caller=False)
 
 
@@ -76,12 +87,19 @@ def compile_consents(
     it does not, a denial reaches everything of the patient that its other criteria fit.
     """
     reader = Reader(caller, date.micros(now or datetime.now(UTC)), f"{base_url}/" if base_url else "\0", links)
-    together: dict[Rule, list[tuple[str, str]]] = {}
+    rules: list[Rule] = []
+    weights: Counter[str] = Counter()
     for resource in resources:
         found = _rule(resource, reader)
         if found is not None:
-            source = found.patients[0], found.consents[0]
-            together.setdefault(replace(found, patients=(), consents=()), []).append(source)
+            rules.append(found)
+            weights[found.patients[0]] += weight(resource.get("provision", {}))
+    together: dict[Rule, list[tuple[str, str]]] = {}
+    for rule in rules:
+        kept = rule if weights[rule.patients[0]] <= MAX_PATIENT_WEIGHT else _too_much(rule)
+        if kept is not None:
+            source = kept.patients[0], kept.consents[0]
+            together.setdefault(replace(kept, patients=(), consents=()), []).append(source)
     made = []
     for rule, sources in together.items():
         patients, consents = zip(*sorted(set(sources)), strict=True)
@@ -99,9 +117,9 @@ def _rule(resource: Json, reader: Reader) -> Rule | None:
     untyped = "type" not in provision
     if untyped and not _is_current(provision, reader.now):
         return None  # the period of the whole
-    if "modifierExtension" in resource or sum(1 for _ in _provisions(provision)) > MAX_PROVISIONS:
-        forbids = opted_out or any(one.get("type") == "deny" for one in _provisions(provision))
-        root: Provision | None = _EVERYTHING if forbids else None
+    if "modifierExtension" in resource or is_too_large(resource):
+        named = any(reader.names_caller(one) for one in provisions(provision))
+        root: Provision | None = replace(_EVERYTHING, names_caller=named) if is_denial(resource) else None
     else:
         root = reader.read(provision)
     if root is None and opted_out:
@@ -109,6 +127,24 @@ def _rule(resource: Json, reader: Reader) -> Rule | None:
     if root is None or not (opted_out or any(one.denies is not None for one in root.walk())):
         return None
     return Rule((patient,), (f"Consent/{resource.get('id', '')}",), root, opted_out, _level(resource))
+
+
+def _too_much(rule: Rule) -> Rule | None:
+    """What is left of a patient's Consents that are too many to tell apart: denials, of everything."""
+    denies = rule.opted_out or any(one.denies for one in rule.root.walk())
+    everything = replace(_EVERYTHING, names_caller=rule.is_against_caller)
+    return Rule(rule.patients, rule.consents, everything) if denies else None
+
+
+def is_too_large(resource: Json) -> bool:
+    """Whether a Consent says more than is read of one."""
+    root = resource.get("provision", {})
+    return sum(1 for _ in provisions(root)) > MAX_PROVISIONS or weight(root) > MAX_WEIGHT
+
+
+def is_denial(resource: Json) -> bool:
+    """Whether a Consent says anywhere that something is denied."""
+    return _opts_out(resource) or any(one.get("type") == "deny" for one in provisions(resource.get("provision", {})))
 
 
 def _patient(resource: Json, base: str) -> str | None:
@@ -132,14 +168,6 @@ def _is_current(provision: Json, now: int) -> bool:
     return span is None or span[0] <= now <= span[1]
 
 
-def _provisions(provision: Json) -> Iterator[Json]:
-    waiting = [provision]
-    while waiting:
-        one = waiting.pop()
-        yield one
-        waiting += one.get("provision", ())
-
-
 def _level(resource: Json) -> str:
     codes = {code for code in LEVELS if _has_category(resource, SHARING, code)}
     return next((level for level in reversed(LEVELS) if level in codes), "limited")
@@ -153,7 +181,7 @@ def _has_category(resource: Json, system: str, code: str) -> bool:
 def next_change(resources: Iterable[Json], now: datetime | None = None) -> datetime | None:
     """When a period of these Consents next begins or ends: until then what was compiled from them stays true."""
     moment = date.micros(now or datetime.now(UTC))
-    spans = (period(one.get("period")) for resource in resources for one in _provisions(resource.get("provision", {})))
+    spans = (period(one.get("period")) for resource in resources for one in provisions(resource.get("provision", {})))
     ends = (end for span in spans if span is not None for end in (span[0], span[1] + 1))
     later = [end for end in ends if moment < end < 2**62]
     return datetime.fromtimestamp(min(later) / 1_000_000, UTC) if later else None
@@ -216,8 +244,14 @@ def restriction(principal: Principal, type_: str, action: str) -> Document:
 
     However many patients deny the same, that is one flat list of search keys.
     """
+    untouched: Formula = _untouched(principal, type_) if action in "cud" else True
+    allowed = all_of((untouched, _undenied(principal, type_, action)))
+    return allowed if isinstance(allowed, dict) else {}
+
+
+def _undenied(principal: Principal, type_: str, action: str) -> Formula:
     if type_ in _UNTOUCHED:
-        return _unwritten() if type_ == "Consent" and action in "cud" else {}
+        return True
     denied: list[tuple[Formula, list[str]]] = []
     for rule in principal.consents:
         patients = [one for one in rule.patients if _binds(rule, one, principal)]
@@ -226,8 +260,8 @@ def restriction(principal: Principal, type_: str, action: str) -> Document:
             denied.append((formula, patients))
     allowed = _without(type_, denied)
     if type_ in _OVERSIGHT and allowed is not True:
-        allowed = {"$or": [allowed, among(_code_keys(type_, *_OVERSIGHT[type_]))]}
-    return allowed if isinstance(allowed, dict) else {}
+        return any_of((allowed, among(_code_keys(type_, *_OVERSIGHT[type_][:2]))))
+    return allowed
 
 
 def _binds(rule: Rule, patient: str, principal: Principal) -> bool:
@@ -271,7 +305,18 @@ def _code_keys(type_: str, parameter: str, code: str) -> tuple[str, ...]:
     return token.coded(fields(type_)[parameter], [(PRIVACY, code)]).keys
 
 
-@cache
-def _unwritten() -> Document:
-    """No Consent of $break-glass: those are the server's own."""
-    return {"k": {"$nin": list(_code_keys("Consent", "category", BREAK_GLASS))}}
+def _untouched(principal: Principal, type_: str) -> Formula:
+    """No Consent of $break-glass, which are the server's own; its reviews and alerts are the privacy officers'.
+
+    Nobody looks after an emergency of their own.
+    """
+    if type_ == "Consent":
+        return none_of([among(_code_keys("Consent", "category", BREAK_GLASS))])
+    if type_ not in _OVERSIGHT:
+        return True
+    parameter, code, breaker = _OVERSIGHT[type_]
+    theirs: Formula = True
+    if OFFICER in principal.roles:
+        names = [name for name in (principal.user, *sorted(principal.organizations)) if name]
+        theirs = among(f"{source.number}>{name}" for source in fields(type_)[breaker].sources for name in names)
+    return none_of([all_of((among(_code_keys(type_, parameter, code)), theirs))])

@@ -11,6 +11,9 @@ from fhir_server.access.scopes import Scope
 
 Document = dict[str, Any]
 
+ADMINISTRATORS = frozenset({"administrator", "super-administrator"})  # roles
+CARE = frozenset({"referral", "care-team"})  # why a patient is in a user's care for good; else it is a share
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Principal:
@@ -60,7 +63,7 @@ class Principal:
         everything = any(
             scope.level == level and scope.type == "*" and scope.actions == "cruds" for scope in self.scopes
         )
-        return everything and (not self.user or bool({"administrator", "super-administrator"} & set(self.roles)))
+        return everything and (not self.user or not ADMINISTRATORS.isdisjoint(self.roles))
 
 
 # The caller when no sign-in is configured (`--open`), and the server's own commands.

@@ -24,7 +24,9 @@ Json = dict[str, Any]
 
 MAX_DEPTH = 2  # nested provisions below the root
 MAX_PROVISIONS = 100  # of one Consent
-MAX_VALUES = 500  # of one element of a provision
+# What the provisions of one Consent name altogether, and those of one patient: it is a part of everybody's queries.
+MAX_WEIGHT, MAX_PATIENT_WEIGHT = 500, 1000
+_LISTS = ("action", "actor", "purpose", "class", "securityLabel", "code", "data")
 
 ACTION = "http://terminology.hl7.org/CodeSystem/consentaction"
 REASON = "http://terminology.hl7.org/CodeSystem/v3-ActReason"
@@ -182,8 +184,6 @@ class Reader:
         given = provision.get(name)
         if not given:
             return None
-        if len(given) > MAX_VALUES:
-            return Values((), True)
         known: dict[Any, None] = {}
         vague = False
         for one in given:
@@ -195,6 +195,10 @@ class Reader:
                 vague = vague or value is None
                 known.update({value: None} if value is not None else {})
         return Values(tuple(known), vague)
+
+    def names_caller(self, provision: Json) -> bool:
+        """Whether an actor of the provision itself is the caller."""
+        return "actor" in provision and self._actor(provision, True) is True
 
     # What concerns the caller is True, what does not False, and what cannot be told None.
 
@@ -252,6 +256,22 @@ class Reader:
         if linked is None:
             return [("instance", here[0]), None]
         return [("instance", one) for one in (here[0], *linked)]
+
+
+def provisions(provision: Json) -> Iterator[Json]:
+    """A provision as JSON, and all within it."""
+    waiting = [provision]
+    while waiting:
+        one = waiting.pop()
+        yield one
+        waiting += one.get("provision", ())
+
+
+def weight(provision: Json) -> int:
+    """How many provisions these are, and values (codings, actors, references) they name."""
+    found = list(provisions(provision))
+    listed = (item for one in found for name in _LISTS for item in one.get(name, ()))
+    return len(found) + sum(max(1, len(item.get("coding", ()))) for item in listed)
 
 
 def period(given: Json | None) -> tuple[int, int] | None:

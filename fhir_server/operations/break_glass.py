@@ -20,7 +20,7 @@ from fhir_server.access.roles import may_run
 from fhir_server.context import Context, FhirRequest, FhirResponse
 from fhir_server.definitions import OperationParameter
 from fhir_server.operations.input import Input, read
-from fhir_server.outcomes import Forbidden, Invalid, MethodNotAllowed, NotFound, ValueWrong
+from fhir_server.outcomes import Forbidden, Invalid, MethodNotAllowed, NotFound, TooManyRequests, ValueWrong
 from fhir_server.registry import operation
 from fhir_server.search.compile import compile
 from fhir_server.search.parse import conditional
@@ -31,6 +31,7 @@ Json = dict[str, Any]
 MINUTES, MAX_MINUTES = 30, 60
 MAX_REASON = 1000  # characters
 MAX_OFFICERS = 20  # who are alerted
+MAX_AN_HOUR = 10  # of one user
 PURPOSE = "BTG"
 
 PARAMETERS = (
@@ -59,6 +60,7 @@ async def break_glass(ctx: Context, request: FhirRequest) -> FhirResponse:
     if patient is None or patient.deleted:
         raise NotFound("There is no Patient with this id.")
     start = datetime.now(UTC)
+    await _check_count(server, ctx.principal, start)
     emergency = _Emergency(ctx.principal, patient.key, reason, start, start + timedelta(minutes=minutes))
     consent, task = emergency.consent(), emergency.task()
     alerts = [emergency.alert(consent, task, to) for to in await _officers(server)]
@@ -67,14 +69,26 @@ async def break_glass(ctx: Context, request: FhirRequest) -> FhirResponse:
 
 
 def _check_caller(principal: Principal) -> None:
-    """Raise Forbidden (403) unless a person of one of the policy's roles asks, with scopes to read by."""
+    """Raise Forbidden (403) unless a person of one of the policy's roles asks, with a scope for such a Consent."""
     if principal.is_open:
         return
-    reads = any(scope.level == "user" and scope.allows("Patient", "r") for scope in principal.scopes)
+    # An app that was only ever allowed to read opens nothing.
+    writes = any(scope.level == "user" and scope.allows("Consent", "c") for scope in principal.scopes)
     # The Consent names them: an account that is nobody here cannot be given anything by it.
     is_staff = principal.user.partition("/")[0] in ("Practitioner", "PractitionerRole")
-    if not is_staff or not reads or not may_run(principal, "break-glass"):
+    if not is_staff or not writes or not may_run(principal, "break-glass"):
         raise Forbidden("This caller may not break the glass.")
+
+
+async def _check_count(server: Context, principal: Principal, now: datetime) -> None:
+    """Raise TooManyRequests (429) when the user has broken enough glass of late."""
+    if principal.is_open:
+        return
+    since = _instant(now - timedelta(hours=1))
+    query = f"category={PRIVACY}|{BREAK_GLASS}&actor={principal.user}&date=ge{since}"
+    filter = compile(conditional("Consent", query, server.base_url)).filter
+    if await server.repository.count(SYSTEM, filter) >= MAX_AN_HOUR:
+        raise TooManyRequests(f"At most {MAX_AN_HOUR} emergencies an hour.", headers={"Retry-After": "600"})
 
 
 def _reason(given: Input) -> str:

@@ -21,7 +21,7 @@ from fhir_server.storage.flusher import Flusher
 from fhir_server.storage.stored import Stored, from_document
 
 Document = dict[str, Any]
-Read = Callable[[Principal, str, str], Awaitable[Stored | None]]
+Read = Callable[[Principal, str, str, str], Awaitable[Stored | None]]
 _MOST_JUDGED = 20_000  # versions looked at for one page
 _STAMPING = 250_000  # microseconds that another process may take from a write's stamp to its transaction
 PROJECTION = {"j": 1, "v": 1, "u": 1, "t": 1, "d": 1, "r": 1, "m": 1}
@@ -107,6 +107,8 @@ class History:
     async def binary_is_open(self, principal: Principal, binary: Stored, action: str) -> bool:
         """A Binary is open when it and its securityContext are, and whose it is follows from that.
 
+        To read it is to read the context, to write or delete it is to change that.
+
         https://hl7.org/fhir/R4/binary.html#security
         """
         resource = binary.resource()
@@ -115,7 +117,7 @@ class History:
             type_, _, id_ = reference.removeprefix(f"{self.base_url}/").partition("/_history/")[0].partition("/")
             if type_ == BINARY or type_ not in RESOURCE_TYPES:
                 return principal.is_open
-            context = await self._read(principal, type_, id_)
+            context = await self._read(principal, type_, id_, "u" if action in "cud" else "r")
             if context is None or context.deleted:
                 return principal.is_open
             keys += context_keys(type_, extract(context.resource(), base_url=self.base_url).document()["k"])

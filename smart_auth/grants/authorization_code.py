@@ -19,5 +19,6 @@ async def issue(auth: SmartAuth, client: Client, form: Form) -> Issued:
     code, redirect_uri, verifier = required(form, "code", "redirect_uri", "code_verifier")
     grant = await auth.codes.redeem(code, client.id, redirect_uri, verifier)
     may_refresh = "refresh_token" in client.grant_types
-    lasting = refresh_seconds(auth.settings, grant) if may_refresh else 0
-    return await auth.tokens.issue(grant, seconds=ACCESS_SECONDS, refresh_seconds=lasting)
+    lasting = await refresh_seconds(auth.settings, auth.sessions, grant) if may_refresh else 0
+    seconds = min(ACCESS_SECONDS, lasting) if lasting else ACCESS_SECONDS
+    return await auth.tokens.issue(grant, seconds=seconds, refresh_seconds=lasting)

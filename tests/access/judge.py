@@ -283,4 +283,4 @@ def ends(period: Json) -> tuple[datetime, datetime]:
 
 def days(text: str) -> tuple[datetime, datetime]:
     start = datetime.fromisoformat(text).replace(tzinfo=UTC)
-    return start, start + timedelta(days=1)
+    return start, start + (timedelta(seconds=1) if "T" in text else timedelta(days=1))

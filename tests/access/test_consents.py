@@ -31,6 +31,8 @@ from fhir_server.access.consents import (
 )
 from fhir_server.access.formulas import all_of, among, any_of
 from fhir_server.access.principal import Principal
+from fhir_server.access.provisions import MAX_PATIENT_WEIGHT, MAX_WEIGHT
+from fhir_server.interactions.consent import readable
 from fhir_server.search.memory import matches
 from tests.access import judge
 from tests.access.generated import CONSENTS, ME, NAMES, resources
@@ -306,3 +308,58 @@ def test_what_was_compiled_holds_until_the_next_edge() -> None:
     nested = consent({"type": "deny", "provision": [{"type": "permit", "period": {"start": "2024-07-01"}}]})
     assert next_change([broken(), nested], NOW + timedelta(days=1)) == datetime(2024, 7, 1, tzinfo=UTC)
     assert next_change([consent({"type": "deny"})], NOW) is None
+
+
+# ---- too much ------------------------------------------------------------------------------------------------
+
+
+def wordy(number: int, codes: int, **more: Any) -> Json:
+    """A Consent of Patient/1 that denies the data with so many codes."""
+    codings = [{"coding": [{"system": "urn:x", "code": f"{number}-{one}"}]} for one in range(codes)]
+    denial = {"type": "deny", "code": codings}
+    patient = {"reference": "Patient/1"}
+    return {
+        "resourceType": "Consent",
+        "id": f"w{number}",
+        "status": "active",
+        "patient": patient,
+        "provision": denial,
+        **more,
+    }
+
+
+ANYTHING = {
+    "resourceType": "Observation",
+    "id": "any",
+    "subject": {"reference": "Patient/1"},
+    "code": {"coding": [{"system": "urn:x", "code": "other"}]},
+}
+
+
+def test_a_consent_of_too_many_values_denies_everything() -> None:
+    assert not is_denied(principal(wordy(1, MAX_WEIGHT - 1)), ANYTHING, "r")
+    assert is_denied(principal(wordy(1, MAX_WEIGHT)), ANYTHING, "r")
+    assert readable(wordy(1, MAX_WEIGHT - 1)) == []
+    assert [issue.severity for issue in readable(wordy(1, MAX_WEIGHT))] == ["error"]
+
+
+def test_so_do_too_many_consents_of_a_patient() -> None:
+    each = MAX_WEIGHT - 1
+    many = [wordy(number, each) for number in range(MAX_PATIENT_WEIGHT // MAX_WEIGHT + 1)]
+    assert not is_denied(principal(*many[:-1]), ANYTHING, "r")
+    who = principal(*many)
+    assert is_denied(who, ANYTHING, "r")
+    assert len(json.encode(restriction(who, "Observation", "r"))) < 1000
+    # Nobody else's record is closed by that.
+    assert not is_denied(who, {**ANYTHING, "subject": {"reference": "Patient/2"}}, "r")
+
+
+def test_who_acts_for_a_patient_is_still_denied_by_name() -> None:
+    acting = {"own": frozenset({"Patient/1"})}
+    actor = [{"reference": {"reference": ME}}]
+    for codes, count in ((MAX_WEIGHT + 1, 1), (MAX_WEIGHT - 10, 3)):
+        by_name = [wordy(number, codes) for number in range(count)]
+        assert not is_denied(principal(*by_name, **acting), ANYTHING, "r")
+        for one in by_name:
+            one["provision"] = {**one["provision"], "actor": actor}
+        assert is_denied(principal(*by_name, **acting), ANYTHING, "r")

@@ -161,7 +161,7 @@ class Oracle:
             return False
         if not any(self._within(rule, resource, action) for rule in self.rules):
             return False
-        return resource["resourceType"] != "Binary" or self._context_is_open(resource)
+        return resource["resourceType"] != "Binary" or self._context_is_open(resource, action)
 
     def _sees_everything(self) -> bool:
         """A query cannot tell what the context of a Binary hides, so only they find Binaries from whom nothing is."""
@@ -233,11 +233,16 @@ class Oracle:
         reference = binary.get("securityContext", {}).get("reference", "")
         return self.current.get(reference.removeprefix(f"{BASE}/").partition("/_history/")[0])
 
-    def _context_is_open(self, binary: Json) -> bool:
+    def _context_is_open(self, binary: Json, action: str) -> bool:
+        """To read it is to read its context, and to write it is to change that."""
         if not binary.get("securityContext", {}).get("reference"):
             return True
         context = self._context(binary)
-        return context is not None and context["resourceType"] != "Binary" and self.allows(context, "r")
+        return (
+            context is not None
+            and context["resourceType"] != "Binary"
+            and self.allows(context, "r" if action in "rs" else "u")
+        )
 
 
 class Role:

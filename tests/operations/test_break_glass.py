@@ -16,7 +16,8 @@ from fhir_server.config import Settings
 from fhir_server.context import FhirRequest
 from fhir_server.dispatch import dispatch
 from fhir_server.main import Server, running
-from fhir_server.outcomes import Forbidden, SignInRequired
+from fhir_server.operations.break_glass import MAX_AN_HOUR
+from fhir_server.outcomes import Forbidden, SignInRequired, TooManyRequests
 from tests.access.people import caller, may
 from tests.interactions.journey import Mismatch, journeys, play
 
@@ -54,7 +55,7 @@ async def ask(server: Server, who: Principal, method: str, path: str, body: Json
 
 async def test_the_record_is_open_to_who_broke_it_and_to_nobody_else(here: Server) -> None:
     await ask(here, SYSTEM, "PUT", "Patient/1", {"resourceType": "Patient", "id": "1"})
-    who = caller({"roles": ["specialist"], "scopes": "user/*.rs"})
+    who = caller({"roles": ["specialist"], "scopes": "user/*.rs user/Consent.c"})
     assert may(who, CONDITION) == ""
     answer = await ask(here, who, "POST", "Patient/1/$break-glass", REASON)
     consent = await stored(here, answer["parameter"][0]["valueReference"]["reference"])
@@ -77,16 +78,19 @@ async def test_a_denial_is_overridden_by_the_emergency(here: Server) -> None:
     assert may(caller({"roles": ["doctor"], "consents": rules, "emergency": ["Patient/1"]}), CONDITION) == "crus"
 
 
-async def test_who_may_write_nothing_may_break_the_glass(here: Server) -> None:
+async def test_the_scope_to_give_consent_is_enough(here: Server) -> None:
     await ask(here, SYSTEM, "PUT", "Patient/1", {"resourceType": "Patient", "id": "1"})
-    who = caller({"roles": ["paramedic"], "scopes": "user/Patient.r"})
+    who = caller({"roles": ["paramedic"], "scopes": "user/Consent.c"})
     answer = await ask(here, who, "POST", "Patient/1/$break-glass", REASON)
     task = await stored(here, answer["parameter"][1]["valueReference"]["reference"])
     assert task["requester"] == {"reference": "Practitioner/me"}
     officer = caller({"roles": ["privacy-officer"], "user": "Practitioner/officer"})
     assert may(officer, task) == "rus"
+    assert may(caller({"roles": ["paramedic"]}), task) == "rs"  # who broke it does not say that it was right
+    assert may(caller({"roles": ["privacy-officer"]}), task) == "rs"  # as an officer neither
     alert = await stored(here, answer["parameter"][2]["valueReference"]["reference"])
     assert may(officer, alert) == "rus"
+    assert may(caller({"roles": ["paramedic"]}), alert) == "rs"
     assert may(caller({"roles": ["patient"], "user": "Patient/1", "own": ["Patient/1"]}), alert) == ""
 
 
@@ -104,8 +108,8 @@ async def stored(server: Server, reference: str) -> Json:
         {"roles": ["doctor"], "user": "urn:login:doctor"},
         {"roles": ["administrator"]},
         {"roles": []},
-        {"roles": ["doctor"], "scopes": "user/Observation.rs"},
-        {"roles": ["doctor"], "scopes": "user/Patient.c"},
+        {"roles": ["doctor"], "scopes": "user/*.rs"},
+        {"roles": ["doctor"], "scopes": "user/Patient.cruds"},
         {"roles": ["doctor"], "scopes": "patient/*.cruds", "patient": "Patient/1"},
         {"roles": ["doctor"], "scopes": ""},
         {"user": "", "client": "service", "roles": ["system"], "scopes": "system/*.cruds"},
@@ -133,3 +137,14 @@ async def test_an_emergency_is_not_written_by_hand(here: Server) -> None:
     service = caller({"user": "", "client": "service", "roles": ["system"], "scopes": "system/*.cruds"})
     with pytest.raises(Forbidden):
         await ask(here, service, "PUT", f"Consent/{consent['id']}", consent)
+
+
+async def test_nobody_breaks_glass_all_day(here: Server) -> None:
+    await ask(here, SYSTEM, "PUT", "Patient/1", {"resourceType": "Patient", "id": "1"})
+    who = caller({"roles": ["doctor"], "user": "Practitioner/hasty"})
+    for _ in range(MAX_AN_HOUR):
+        await ask(here, who, "POST", "Patient/1/$break-glass", REASON)
+    with pytest.raises(TooManyRequests):
+        await ask(here, who, "POST", "Patient/1/$break-glass", REASON)
+    calm = caller({"roles": ["doctor"], "user": "Practitioner/calm"})
+    assert await ask(here, calm, "POST", "Patient/1/$break-glass", REASON)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from urllib.parse import parse_qsl
 
 import httpx
 import pytest
 
 from fhir_server.config import Settings
 from smart_auth import page
+from smart_auth.clients import Client
 from smart_auth.store import digest, now
-from tests.smart_auth.visitor import APP, PASSWORD, Reader, Visitor, World, query, said, world
+from tests.smart_auth.visitor import APP, ORIGIN, PASSWORD, Reader, Visitor, World, query, said, world
 
 COOKIE = page.COOKIE
 
@@ -211,6 +213,16 @@ async def test_over_https_the_cookie_is_bound_to_the_host(settings: Settings) ->
         assert "Domain" not in cookie
 
 
+async def test_behind_a_proxy_that_has_https_the_cookie_is_secure_too(settings: Settings) -> None:
+    async with world(settings, base_url=None, trusted_proxies="10.0.0.0/8") as made:
+        forwarded = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "ehr.example"}
+        for address, is_secure in (("10.0.0.1", True), ("203.0.113.9", False)):
+            headers = (await made.visitor(address).get("/auth/login", **forwarded)).headers
+            for cookie in headers.get_list("set-cookie"):
+                assert ("Secure" in cookie) is is_secure
+                assert cookie.startswith("__Host-") is is_secure
+
+
 async def test_no_page_has_a_script_or_style_within(made: World) -> None:
     ana = made.visitor()
     await ana.sign_in("ana")
@@ -335,8 +347,72 @@ async def test_somebody_else_cannot_go_on_where_one_has_agreed(made: World) -> N
     await ana.sign_in("ana")
     id_ = query(start)["request"]
     assert (await ana.get(f"/auth/patient?request={id_}")).status_code == 400
-    answer = await ana.get(f"/auth/continue?request={id_}")
-    assert said(answer)["error"] == "access_denied"
+    assert (await ana.get(f"/auth/continue?request={id_}")).status_code == 400
+    assert await made.auth.requests.find(id_) is not None
+
+
+async def test_somebody_else_in_the_same_browser_cannot_either(made: World) -> None:
+    diaz = made.visitor()
+    await diaz.sign_in("diaz")
+    start = await diaz.get(made.authorize_url("launch/patient patient/Observation.rs"))
+    consent = await diaz.follow(start)
+    await diaz.submit(consent, press=("decision", "allow"))
+    await diaz.submit(await diaz.get("/auth/logout"))
+    await diaz.sign_in("ana")
+    id_ = query(start)["request"]
+    csrf = dict(Reader((await diaz.get("/auth/logout")).text).forms[0].fields)["csrf"]
+    for path in ("continue", "consent", "patient"):
+        assert (await diaz.get(f"/auth/{path}?request={id_}")).status_code == 400
+    fields = [("csrf", csrf), ("request", id_), ("decision", "deny")]
+    for path in ("consent", "patient", "encounter"):
+        assert (await diaz.post(f"/auth/{path}", fields)).status_code == 400
+    assert await made.auth.requests.find(id_) is not None
+
+
+async def test_a_request_is_its_browsers_before_anybody_has_signed_in(made: World) -> None:
+    owner, thief = made.visitor(), made.visitor()
+    start = await owner.get(made.authorize_url("openid"))
+    page = await owner.follow(start)
+    await thief.sign_in("ana")
+    id_ = query(start)["request"]
+    for path in ("continue", "consent", "login"):
+        assert (await thief.get(f"/auth/{path}?request={id_}")).status_code == 400
+    asked = await owner.follow(await owner.submit(page, {"login": "diaz", "password": PASSWORD}))
+    assert said(await owner.follow(await owner.submit(asked, press=("decision", "allow"))))["code"]
+
+
+async def test_another_sites_form_leaves_the_cookies_of_the_browser(made: World) -> None:
+    url = made.authorize_url("openid")
+    response = await made.visitor().post("/auth/authorize", parse_qsl(url.partition("?")[2]))
+    assert response.status_code == 303
+    assert "set-cookie" not in response.headers
+
+
+# ---- apps that registered themselves (RFC 9700, 4.11.2) ----------------------------------------------
+
+
+async def test_an_app_that_registered_itself_is_no_open_redirect(made: World) -> None:
+    if await made.auth.clients.get("stranger") is None:
+        await made.auth.clients.add(Client("stranger", "S", redirect_uris=(APP,), registration_hash=b"x" * 32))
+    for wrong in ({"response_type": "token"}, {"aud": "https://other.example/fhir"}, {"prompt": "none"}):
+        url = made.authorize_url("openid", client="stranger", **wrong)
+        visitor = made.visitor()
+        answer = await visitor.follow(await visitor.get(url))
+        assert answer.status_code == 400
+        assert "location" not in answer.headers
+        known = await visitor.follow(await visitor.get(url.replace("=stranger", "=app")))
+        assert said(known)["state"] == "the state"
+    ana = made.visitor()
+    await ana.sign_in("ana")
+    assert said(await ana.get(made.authorize_url("openid", client="stranger", aud="https://o.example")))["error"]
+
+
+async def test_nobody_is_answered_at_this_very_server(made: World) -> None:
+    uri = f"{ORIGIN}/auth/logout"
+    if await made.auth.clients.get("selfish") is None:
+        await made.auth.clients.add(Client("selfish", "S", redirect_uris=(uri,)))
+    answer = await made.visitor().get(made.authorize_url("openid", client="selfish", redirect_uri=uri))
+    assert answer.status_code == 400
 
 
 # ---- EHR launch (point 8) ----------------------------------------------------------------------------

@@ -20,7 +20,7 @@ GOOD = [
     "http://[::1]:3000/cb",
     "com.example.app:/cb",
     "com.example.app://cb",
-    "myapp://callback?x=1",
+    "com.example.app:/callback?x=1",
 ]
 BAD = [
     "",
@@ -66,7 +66,10 @@ BAD = [
     "file:///etc/passwd",
     "blob:https://app.example/x",
     "view-source:https://app.example",
-    "myapp://user@callback",
+    "com.example.app://user@callback",
+    "myapp://callback",
+    ".myapp:/callback",
+    "ms-msdt:/id",
     "1app:/cb",
     "https://app.example/" + "a" * 2000,
 ]

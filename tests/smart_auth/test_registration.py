@@ -164,3 +164,9 @@ async def test_13_too_many_from_one_address(smart: World) -> None:
 async def test_13_without_the_setting_there_is_none(settings: Settings) -> None:
     async with world(settings.model_copy(update={"port": 8080, "base_url": None, "open": False})) as made:
         assert (await made.http.post("/auth/register", json=APP)).status_code == 404
+
+
+async def test_14_no_app_is_at_home_on_this_server(smart: World) -> None:
+    response = await register(smart, redirect_uris=[f"{ORIGIN}/auth/authorize"])
+    assert response.status_code == 400
+    assert response.json()["error"] == "invalid_redirect_uri"

@@ -18,9 +18,11 @@ from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
 
 from fhir_server.access.principal import SYSTEM
 from fhir_server.config import Settings
+from smart_auth import records
+from smart_auth.grant import Grant, new_id
 from smart_auth.mail import Mail
 from smart_auth.store import now
-from tests.smart_auth.visitor import OTHER_PASSWORD, PASSWORD, Reader, World, world
+from tests.smart_auth.visitor import BASE, OTHER_PASSWORD, PASSWORD, Reader, World, world
 
 NEW = "three yellow bicycles"
 REGISTRATION = {
@@ -30,7 +32,6 @@ REGISTRATION = {
     "gender": "female",
     "email": "mia@mail.example",
     "login": "mia",
-    "fresh": NEW,
 }
 
 
@@ -216,6 +217,23 @@ async def test_the_password_is_changed_with_the_old_one(made: World, box: Box) -
     assert box.messages[-1]["Subject"] == "Your password was changed"
 
 
+@pytest.mark.parametrize("ends", [True, False])
+async def test_a_changed_password_ends_what_apps_were_given_unless_one_says_no(
+    made: World, box: Box, ends: bool
+) -> None:
+    grant = Grant(new_id(), "app", "ana", "Patient/ana", "user/*.rs offline_access")
+    issued = await made.auth.tokens.issue(grant, seconds=60, refresh_seconds=3600)
+    ana = made.visitor()
+    await ana.sign_in("ana")
+    account = await ana.get("/auth/account")
+    number = next(n for n, form in enumerate(Reader(account.text).forms) if form.action.endswith("/password"))
+    change = {"current": PASSWORD, "fresh": NEW}
+    response = await ana.submit(account, change, number=number, without=() if ends else ("apps",))
+    assert response.status_code == 303
+    assert (await made.auth.tokens.find(issued.access) is None) is ends
+    assert (await made.auth.tokens.find_refresh(issued.refresh or "") is None) is ends
+
+
 # ---- registration ------------------------------------------------------------------------------------
 
 
@@ -231,10 +249,12 @@ async def test_a_patient_registers_and_is_made_once_the_address_is_verified(made
     assert (await register(made)).status_code == 200
     assert await made.auth.users.get("mia") is None
     assert await made.auth.repository.counts(SYSTEM) == before
-    assert PASSWORD not in str([row async for row in made.auth.database.system["auth_link"].find()])
     visitor = made.visitor()
-    done = await visitor.submit(await visitor.get(box.link()))
-    assert "Welcome" in done.text
+    page = await visitor.get(box.link())
+    weak = await visitor.submit(page, {"fresh": "password1234"})
+    assert weak.status_code == 422
+    assert "fresh-error" in Reader(weak.text).inputs["fresh"]["aria-describedby"]
+    assert "Welcome" in (await visitor.submit(page, {"fresh": NEW})).text
     user = await made.auth.users.get("mia")
     assert user is not None
     assert (user.roles, user.verified) == (("patient",), True)
@@ -260,7 +280,7 @@ async def test_a_name_that_is_taken_is_told_only_to_who_has_the_address(made: Wo
     before = await made.auth.repository.counts(SYSTEM)
     assert (await register(made, login="ana")).status_code == 200
     visitor = made.visitor()
-    assert (await visitor.submit(await visitor.get(box.link()))).status_code == 409
+    assert (await visitor.submit(await visitor.get(box.link()), {"fresh": NEW})).status_code == 409
     assert await made.auth.repository.counts(SYSTEM) == before
 
 
@@ -274,7 +294,7 @@ async def test_a_name_that_is_taken_is_told_only_to_who_has_the_address(made: Wo
         ("birthdate", "1990-02-30"),
         ("email", "mia"),
         ("login", "m"),
-        ("fresh", "password1234"),
+        ("login", "ana@mail.example"),
     ],
 )
 async def test_entries_are_checked(made: World, box: Box, name: str, value: str) -> None:
@@ -282,6 +302,35 @@ async def test_entries_are_checked(made: World, box: Box, name: str, value: str)
     assert response.status_code == 422
     assert f"{name}-error" in Reader(response.text).inputs[name]["aria-describedby"]
     assert not box.messages
+
+
+async def test_who_registers_first_has_no_say_in_the_password(made: World, box: Box) -> None:
+    """Whoever registered with another's address, before or after its owner, knows no password of the account."""
+    page = await made.visitor().get("/auth/register-account")
+    assert "fresh" not in Reader(page.text).inputs
+    links = []
+    for login in ("squatter", "mia"):
+        await register(made, login=login)
+        links.append(box.link())
+    assert (await made.visitor().get(links[0])).status_code == 410
+    owner = made.visitor()
+    page = await owner.get(links[1])
+    assert "mia" in Reader(page.text).text
+    await owner.submit(page, {"fresh": NEW})
+    assert (await made.visitor().sign_in("mia", NEW)).status_code == 303
+    await made.auth.users.remove("mia")
+
+
+async def test_who_registers_sees_the_record_that_is_made(made: World, box: Box) -> None:
+    await register(made)
+    visitor = made.visitor()
+    await visitor.submit(await visitor.get(box.link()), {"fresh": NEW})
+    user = await made.auth.users.get("mia")
+    assert user is not None
+    asking = await records.principal(made.auth, user, "app")
+    assert asking.own == {user.fhir_user}
+    assert await records.patient(made.auth, user, "app", BASE, user.fhir_user.partition("/")[2]) is not None
+    await made.auth.users.remove("mia")
 
 
 async def test_registration_is_off_unless_it_is_on(settings: Settings) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -164,12 +165,19 @@ async def test_10_context_cannot_replace_the_tokens(smart: World) -> None:
     assert set(told) == {"patient", "access_token", "token_type", "expires_in", "scope"}
 
 
+async def session(smart: World) -> str:
+    """The id of a browser session in which the user has signed in."""
+    found = await smart.auth.sessions.find(await smart.auth.sessions.start("nora"))
+    assert found is not None
+    return found.id
+
+
 @pytest.mark.parametrize(
     ("scopes", "refreshes"),
     [("user/*.rs", False), ("user/*.rs offline_access", True), ("user/*.rs online_access", True)],
 )
 async def test_10_refresh_token_only_with_its_scope(smart: World, scopes: str, refreshes: bool) -> None:
-    told = (await redeem(smart, await smart.code(scopes=scopes, session="browser"))).json()
+    told = (await redeem(smart, await smart.code(scopes=scopes, session=await session(smart)))).json()
     assert ("refresh_token" in told) is refreshes
     assert "id_token" not in told
 
@@ -291,13 +299,32 @@ async def test_12_scope_shrinks_and_can_come_back(smart: World) -> None:
 
 
 async def test_12_online_access_ends_with_its_session(smart: World) -> None:
-    given = {"scopes": "user/*.rs online_access", "session": "browser-1"}
+    given = {"scopes": "user/*.rs online_access", "session": await session(smart)}
     told = (await redeem(smart, await smart.code(**given))).json()
     form = {"grant_type": "refresh_token", "refresh_token": told["refresh_token"], "client_id": "app"}
     again = (await smart.post("/auth/token", form)).json()
-    await smart.auth.tokens.end_session("browser-1")
+    await smart.auth.tokens.end_session(given["session"])
     ended = await smart.post("/auth/token", {**form, "refresh_token": again["refresh_token"]})
     assert ended.json()["error"] == "invalid_grant"
+
+
+@pytest.mark.parametrize("field", ["expires", "ends"])
+async def test_12_online_access_lasts_no_longer_than_an_idle_or_an_old_session(smart: World, field: str) -> None:
+    given = {"scopes": "user/*.rs online_access", "session": await session(smart)}
+    told = (await redeem(smart, await smart.code(**given))).json()
+    soon = now() + timedelta(seconds=-1 if field == "expires" else 600)
+    rows = smart.auth.database.system["auth_session"]
+    await rows.update_one({"_id": given["session"]}, {"$set": {field: soon}})
+    form = {"grant_type": "refresh_token", "refresh_token": told["refresh_token"], "client_id": "app"}
+    again = (await smart.post("/auth/token", form)).json()
+    if field == "expires":
+        assert again["error"] == "invalid_grant"
+        assert await smart.auth.tokens.find(told["access_token"]) is None
+    else:
+        assert again["expires_in"] <= 600
+        live = await smart.auth.tokens.find_refresh(again["refresh_token"])
+        assert live is not None
+        assert live.expires <= soon
 
 
 async def test_12_offline_access_outlives_its_session(smart: World) -> None:

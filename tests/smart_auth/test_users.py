@@ -144,6 +144,29 @@ async def test_an_address_signs_in_only_when_it_is_known_to_be_theirs(users: Use
     assert await users.by_login("ana@mail.example") is not None
 
 
+async def test_a_name_with_at_is_ones_own_address(users: Users) -> None:
+    for squatter in (
+        User("ana@mail.example"),
+        User("ana@mail.example", email="eve@mail.example", verified=True),
+        User("ana@mail.example", email="ana@mail.example"),
+    ):
+        with pytest.raises(ValueWrong):
+            await users.add(squatter)
+    await users.add(User("ana@mail.example", email="ANA@mail.example", verified=True))
+    assert await users.by_login("Ana@mail.example") is not None
+
+
+async def test_who_was_called_by_anothers_address_before_is_not_taken_for_them(users: Users) -> None:
+    await users.add(User("squatter"))
+    row = await users._rows.find_one_and_delete({"_id": "squatter"})
+    assert row is not None
+    await users._rows.insert_one({**row, "_id": "ana@mail.example"})
+    await users.add(User("ana", email="ana@mail.example", verified=True))
+    found = await users.by_login("ana@mail.example")
+    assert found is not None
+    assert found.id == "ana"
+
+
 # ---- passwords ---------------------------------------------------------------------------------------
 
 

@@ -193,6 +193,7 @@ async def world(settings: Settings, **changes: Any) -> AsyncIterator[World]:
     settings = settings.model_copy(update={"base_url": BASE, "open": False, **changes})
     async with running(settings) as server:
         auth = SmartAuth(settings, server.database, server.repository)
+        auth.validator = server.validator
         await auth.prepare()
         for name in ("auth_user", "auth_limit", "auth_session", "auth_link", "auth_request", "auth_grants"):
             await server.database.system[name].delete_many({})
