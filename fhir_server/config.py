@@ -80,7 +80,7 @@ class Settings(BaseSettings):
     session_idle_minutes: int = Field(60, ge=1, description="A browser session ends when it is not used for so long.")
     session_hours: int = Field(12, ge=1, description="A browser session ends after so many hours in any case.")
     second_factor_roles: str = Field("", description="Comma list of roles that must have a second factor; * is all.")
-    login_attempts: int = Field(10, ge=1, description="Failed sign-ins per account in 15 minutes before it is locked.")
+    login_attempts: int = Field(10, ge=1, description="Failed sign-ins per account and address in 15 minutes.")
     login_attempts_per_address: int = Field(100, ge=1, description="The same per network address, over all accounts.")
     self_registration: bool = Field(False, description="Patients may register themselves; needs e-mail.")
     smtp_url: str = Field("", repr=False, description="smtp://user:password@host:587?starttls=true, or smtps://…")

@@ -221,7 +221,7 @@ class Application:
             await install_configured(server.context(), server.database, self._settings.packages, guides)
             if not self._settings.open:
                 self._auth = SmartAuth(self._settings, server.database, server.repository)
-                self._auth.trail = server.trail
+                self._auth.trail, self._auth.validator = server.trail, server.validator
                 await self._auth.prepare()
                 await self._auth.start()
                 self._origins = Origins(server.database)

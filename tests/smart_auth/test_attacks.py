@@ -48,11 +48,6 @@ PEOPLE = (
 )
 
 
-def still_open(reason: str) -> pytest.MarkDecorator:
-    """A hole that is known: to be closed, and its mark taken away."""
-    return pytest.mark.xfail(strict=True, reason=reason, raises=(AssertionError, pytest.fail.Exception))
-
-
 def consent(patient: Json, provision: Json, **more: Any) -> Json:
     return {
         "resourceType": "Consent",
@@ -366,7 +361,6 @@ class _Strangers:
         return NOBODY
 
 
-@still_open("without a token the content is read, and parsed, before anybody is refused")
 async def test_a_strangers_content_is_not_read(settings: Settings) -> None:
     read: list[str] = []
     sent: list[Json] = []
