@@ -80,7 +80,9 @@ def test_synthea_comes_back_the_same(client: httpx.Client, shared: Path) -> None
             assert essence(resource, links=False) == essence(entry["resource"], links=False)
             assert "urn:uuid:" not in str(resource.get("subject"))
     assert sum(sent.values()) == 18_294
-    assert counts(client) - before == sent
+    come = counts(client) - before
+    del come["AuditEvent"]  # the server's own trail has grown by these very requests
+    assert come == sent
 
 
 def counts(client: httpx.Client) -> Counter[str]:

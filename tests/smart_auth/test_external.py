@@ -185,7 +185,7 @@ REFUSED: dict[str, Json] = {
     "with an end that is text": {"exp": str(NOW + 300)},
     "with an end that is true": {"exp": True},
     "with an end beyond all time": {"exp": 10**15},
-    "that has not begun": {"nbf": NOW + 300},
+    "that has not begun": {"nbf": NOW + 30_000},
     "of tomorrow": {"iat": NOW + 86_400},
     "with a beginning that is text": {"nbf": "now"},
     "of a user elsewhere": {"fhirUser": "https://elsewhere.example/fhir/Practitioner/1"},
