@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import mmap
 import os
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
@@ -25,6 +26,7 @@ log = structlog.get_logger(__name__)
 
 Record = Callable[[Sequence[Entry]], Awaitable[None]]
 SECONDS = 0.25  # between two journeys to the database
+SIZE = 4 * 1024 * 1024  # of a file: what is written to its memory outlives the process, without a call of the system
 _RETRY = {"Retry-After": "1"}
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Entry).decode
@@ -41,8 +43,8 @@ class Spool:
         self._record = record
         self._max_pending = max_pending
         self._pending: list[Entry] = []
-        self._descriptor = -1
-        self._path = folder
+        self._descriptor, self._path = -1, folder
+        self._map, self._at = mmap.mmap(-1, 1), 1
         self._left: list[tuple[Path, int]] = []  # files whose entries are not in the database yet
         self._shipping = asyncio.Lock()
         self._job: asyncio.Task[None] | None = None
@@ -51,21 +53,21 @@ class Spool:
         """Bring what processes before us left behind, and be ready."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         await self._recover()
-        self._open()
+        self._turn()
         self._job = asyncio.create_task(self._run())
 
     def append(self, entries: Sequence[Entry]) -> None:
         """Return when no end of this process can lose them. Raises Unavailable (503): then nothing may be answered."""
         if len(self._pending) >= self._max_pending:
             raise Unavailable("The audit trail takes no more entries now.", headers=_RETRY)
-        # A line break before each entry, too: what a full disk cut short spoils only itself.
+        # A line break before each entry, too: what was cut short spoils only itself.
         data = b"".join([b"\n%b\n" % _encoded(entry) for entry in entries])
-        try:
-            if os.write(self._descriptor, data) != len(data):
-                raise OSError("cut short")
-        except OSError as error:
-            log.error("audit entries not written", exception=type(error).__name__)
-            raise Unavailable("The audit trail cannot be written.", headers=_RETRY) from None
+        end = self._at + len(data)
+        if end > len(self._map):
+            self._turn(len(data))
+            end = self._at + len(data)
+        self._map[self._at : end] = data
+        self._at = end
         self._pending.extend(entries)
 
     async def stop(self) -> None:
@@ -76,9 +78,10 @@ class Spool:
                 await self._job
         with suppress(FhirError):
             await self.ship()
-        if not self._pending:
-            self._path.unlink(missing_ok=True)
-        os.close(self._descriptor)
+        for path, descriptor in [*self._left, (self._path, self._descriptor)]:
+            if not self._pending:
+                path.unlink(missing_ok=True)
+            os.close(descriptor)
 
     async def _run(self) -> None:
         while True:
@@ -96,25 +99,36 @@ class Spool:
     async def _journey(self) -> None:
         if not self._pending:
             return
-        taken, path, descriptor = self._pending, self._path, self._descriptor
-        self._pending = []
-        self._open()
+        self._turn()
+        taken, self._pending = self._pending, []
+        old, self._left = self._left, []
         try:
             await asyncio.shield(self._record(taken))
         except BaseException:
-            # Both files stay until the next journey has brought their entries.
-            self._pending = taken + self._pending
-            self._left.append((path, descriptor))
+            # Their files stay until the next journey has brought them.
+            self._pending, self._left = taken + self._pending, old + self._left
             raise
-        for one, number in [*self._left, (path, descriptor)]:
-            one.unlink(missing_ok=True)
-            os.close(number)
-        self._left.clear()
+        for path, descriptor in old:
+            path.unlink(missing_ok=True)
+            os.close(descriptor)
 
-    def _open(self) -> None:
-        self._path = self._folder / f"{secrets.token_hex(8)}.entries"
-        self._descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
-        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+    def _turn(self, least: int = 0) -> None:
+        """Begin a new file; raises Unavailable (503) when there is no room for one, and the present one stays."""
+        before, size = (self._path, self._descriptor), max(SIZE, least)
+        path = self._folder / f"{secrets.token_hex(8)}.entries"
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            # The room is taken now: a disk that is full later could not be told of.
+            os.posix_fallocate(descriptor, 0, size)
+            self._map, self._at = mmap.mmap(descriptor, size), 0
+        except OSError as error:
+            log.error("audit entries not written", exception=type(error).__name__)
+            path.unlink(missing_ok=True)
+            raise Unavailable("The audit trail cannot be written.", headers=_RETRY) from None
+        self._path, self._descriptor = path, descriptor
+        if before[1] >= 0:
+            self._left.append(before)
 
     async def _recover(self) -> None:
         for path in sorted(self._folder.glob("*.entries")):
@@ -123,7 +137,9 @@ class Spool:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:
                     continue  # its process lives
-                entries = [entry for line in file if (entry := _decoded(line)) is not None]
+                # What was not written yet is zero bytes.
+                lines = file.read().rstrip(b"\0").split(b"\n")
+                entries = [entry for line in lines if (entry := _decoded(line)) is not None]
                 if entries:
                     log.warning("audit entries of a process that ended", count=len(entries))
                     await self._record(entries)
@@ -141,6 +157,6 @@ def _encoded(entry: Entry) -> bytes:
 def _decoded(line: bytes) -> Entry | None:
     """The entry of a line; None for what a full disk left of one."""
     try:
-        return _decode(line) if len(line) > 1 else None
+        return _decode(line) if line else None
     except msgspec.DecodeError:
         return None
