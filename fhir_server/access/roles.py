@@ -141,7 +141,9 @@ def _within(type_: str, action: str, theirs: Formula, patients: Collection[str])
     others: list[Formula] = []
     for number in patient_numbers(type_):
         keys = [f"{number}>{patient}" for patient in sorted(patients)]
-        others.append({"k": {"$elemMatch": {"$gte": f"{number}>Patient/", "$lt": f"{number}>Patient0", "$nin": keys}}})
+        # A reference to one version of a patient has the plain key beside it, which is what is judged.
+        plain = {"$nin": keys, "$not": {"$regex": "/_history/"}}
+        others.append({"k": {"$elemMatch": {"$gte": f"{number}>Patient/", "$lt": f"{number}>Patient0", **plain}}})
     return all_of((theirs, none_of(others)))
 
 

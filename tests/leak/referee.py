@@ -227,7 +227,10 @@ class Referee:
                 self._note(ask, "an unexpected failure", answer.content.decode()[:500])
             self._sound(ask, answer, self.oracle)
         await self._with_another_token(ask, answers[0])
-        if house.restore():
+        changes = house.restore()
+        if ask.kind == "administration" and "administrator" in self.caller.roles:
+            return  # who may erase
+        if changes:
             self._note(ask, "a read that changes something")
         if ask.kind == "explain" and answers[0].status == 200 and "administrator" in self.caller.roles:
             return  # administrators are told what the database did, with its times
