@@ -11,6 +11,7 @@ COPY pyproject.toml README.md ./
 COPY fhir_server fhir_server
 COPY smart_auth smart_auth
 COPY subscriptions subscriptions
+COPY realtime realtime
 COPY extensions extensions
 COPY ig ig
 COPY web_views web_views

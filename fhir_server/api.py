@@ -136,17 +136,26 @@ async def write(ctx: Context, change: Write, guard: Guard | None = None) -> None
 
     Raises Lost when the resource changed under an exact write, or the guard was taken.
     """
-    if change.resource is not None:
-        change.find_by(ctx.base_url)
-        change.prepare()
-        if change.size() > ctx.settings.max_resource_bytes:
-            raise TooLarge(f"A resource may not exceed {ctx.settings.max_resource_bytes} bytes.")
-    await authorize(ctx, change)
     unit = ctx.unit or UnitOfWork()
+    change.find_by(ctx.base_url)
+    await admit(ctx, change, unit)
+    change.prepare()
+    if change.resource is not None and change.size() > ctx.settings.max_resource_bytes:
+        raise TooLarge(f"A resource may not exceed {ctx.settings.max_resource_bytes} bytes.")
     unit.add(change, guard)
     auditing.of_write(ctx, unit, change)
     if ctx.unit is None:
         await ctx.repository.commit(unit)
+
+
+async def admit(ctx: Context, change: Write, unit: UnitOfWork) -> None:
+    """Raise Forbidden (403) unless the caller may make the write, and what the rules of its type raise."""
+    await authorize(ctx, change)
+    if rules := registry.rules.get(change.type):
+        change.exact = change.exact or change.base is not None  # what was judged is what is changed
+        for rule in rules.values():
+            await rule(ctx, change, unit)
+        change.find_by(ctx.base_url)
 
 
 async def authorize(ctx: Context, change: Write) -> None:

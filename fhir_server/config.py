@@ -95,6 +95,17 @@ class Settings(BaseSettings):
     dynamic_registration: bool = Field(False, description="Apps may register themselves (RFC 7591).")
     offline_access_days: int = Field(90, ge=1, description="An unused refresh token of offline_access ends then.")
 
+    # Subscriptions and real-time
+    event_days: int = Field(30, ge=1, description="Events of subscriptions can be asked for again for so long.")
+    allow_private_endpoints: bool = Field(
+        False, description="Subscriptions may notify endpoints on this machine or a private network, also over http."
+    )
+    redis_url: str | None = Field(
+        None,
+        validation_alias=AliasChoices("FHIR_REDIS_URL", "REDIS_URL", "redis_url"),
+        description="Socket.IO's client manager over Redis instead of MongoDB: redis://host:6379/0.",
+    )
+
     # Tokens of an outside authorization server, beside our own
     external_issuer: str = Field("", description="Its issuer, the `iss` of its tokens; empty: there is none.")
     external_jwks_uri: str = Field("", description="Its keys, for access tokens that are JWTs.")

@@ -9,11 +9,15 @@ from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
+from fhir_server.change import Change
 from fhir_server.context import Context, FhirRequest, FhirResponse
 from fhir_server.outcomes import Issue
+from fhir_server.storage.unit_of_work import UnitOfWork, Write
 
 Handler = Callable[[Context, FhirRequest], Awaitable[FhirResponse]]
 Check = Callable[[dict[str, Any]], list[Issue]]
+Rule = Callable[[Context, Write, UnitOfWork], Awaitable[None]]
+Follower = Callable[[Context, Change], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +35,25 @@ class Operation:
     doc: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """What is to happen, sooner or later and at least once, after every change of these types."""
+
+    name: str  # the function's, with its module: what is kept of its progress goes by it
+    types: tuple[str, ...]
+    interactions: tuple[str, ...]
+    follow: Follower
+
+
 @dataclass(slots=True)
 class Registry:
-    """What discover() found: interactions by name, operations by name, checks by resource type."""
+    """What discover() found: interactions by name, operations by name; by resource type checks and rules; hooks."""
 
     interactions: dict[str, Handler] = field(default_factory=dict)
     operations: dict[str, Operation] = field(default_factory=dict)
     checks: dict[str, Check] = field(default_factory=dict)
+    rules: dict[str, dict[str, Rule]] = field(default_factory=dict)  # by type and name
+    hooks: dict[str, Hook] = field(default_factory=dict)
 
     def handler(self, interaction: str, type_: str | None) -> Handler | None:
         """What answers the interaction: for this type (declared as "read AuditEvent"), or for any."""
@@ -73,6 +89,39 @@ def checked(resource_type: str) -> Callable[[Check], Check]:
     def declare(check: Check) -> Check:
         registry.checks[resource_type] = check
         return check
+
+    return declare
+
+
+def rule(*types: str) -> Callable[[Rule], Rule]:
+    """Declare what holds for every write of these types, by whichever door: plain, patch, Bundle or operation.
+
+    The rule sees the Write before it is stored (`base` is what was there, `resource` what will be, None for a
+    deletion) and the unit it belongs to. It raises a FhirError to refuse, may change `resource`, and may add to the
+    unit what is to be committed with it.
+    """
+
+    def declare(function: Rule) -> Rule:
+        for type_ in types:
+            registry.rules.setdefault(type_, {})[f"{function.__module__}.{function.__name__}"] = function
+        return function
+
+    return declare
+
+
+def on_change(
+    *types: str, interactions: tuple[str, ...] = ("create", "update", "delete")
+) -> Callable[[Follower], Follower]:
+    """Declare what follows every change of these types once it is committed: in order, at least once, by one process.
+
+    The function is called with the server's own context; when it fails it is called again, later. What it writes must
+    bear repetition.
+    """
+
+    def declare(function: Follower) -> Follower:
+        name = f"{function.__module__}.{function.__name__}"
+        registry.hooks[name] = Hook(name, types, interactions, function)
+        return function
 
     return declare
 

@@ -53,7 +53,7 @@ async def _delete_all(ctx: Context, found: list[Stored]) -> None:
     unit = ctx.unit or UnitOfWork()
     for stored in found:
         write = Write("DELETE", stored.type, stored.id, None, stored, exact=True)
-        await api.authorize(ctx, write)
+        await api.admit(ctx, write, unit)
         unit.add(write)
         auditing.of_write(ctx, unit, write)
     if ctx.unit is None:

@@ -53,7 +53,7 @@ class Identities:
             with_path(entry, self._decide, entry, bool(conditional))
         for entry, key in self.deleted:
             try:
-                await api.authorize(self._ctx, self._unit.writes[key])
+                await api.admit(self._ctx, self._unit.writes[key], self._unit)
                 auditing.of_write(self._ctx, self._unit, self._unit.writes[key])
             except FhirError as error:
                 raise error.at(entry.path) from None

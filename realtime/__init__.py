@@ -1,0 +1,1 @@
+"""The Socket.IO server: authenticated connections, rooms, presence, signalling, and subscriptions on a socket."""

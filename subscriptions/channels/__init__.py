@@ -1,0 +1,1 @@
+"""One file per channel: what it asks of a Subscription, and how it sends a notification."""
