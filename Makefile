@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-LOCK := $(BIN)/python -m uv pip compile --universal --generate-hashes --no-header --python-version 3.11 --extra mongod --group build
+LOCK := $(BIN)/python -m uv pip compile --universal --generate-hashes --no-header --python-version 3.11 --extra mongod --extra redis --group build
 
 .PHONY: help setup dev run test check format bench scale definitions ig lock clean
 .DEFAULT_GOAL := help

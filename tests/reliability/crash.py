@@ -22,10 +22,11 @@ START_SECONDS = 60
 class Process:
     """`fhir-server serve` on a data directory of its own, in a process group of its own."""
 
-    def __init__(self, data_dir: Path, *arguments: str, port: int = 0) -> None:
+    def __init__(self, data_dir: Path, *arguments: str, port: int = 0, **settings: str) -> None:
         command = [sys.executable, "-m", "fhir_server.cli", "serve", "--open", "--port", str(port)]
         environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
         environment.pop("MONGODB_URI", None)
+        environment |= settings
         self._process = subprocess.Popen(
             [*command, "--data-dir", str(data_dir), *arguments],
             stdout=subprocess.PIPE,
@@ -68,8 +69,9 @@ class Process:
 
 
 @contextmanager
-def serving(data_dir: Path, *arguments: str, port: int = 0) -> Iterator[Process]:
-    process = Process(data_dir, *arguments, port=port)
+def serving(data_dir: Path, *arguments: str, port: int = 0, **settings: str) -> Iterator[Process]:
+    """A server process with these settings in its environment, until the block ends."""
+    process = Process(data_dir, *arguments, port=port, **settings)
     try:
         yield process
     finally:
@@ -90,13 +92,13 @@ def mongod_pid(data_dir: Path) -> int:
     raise AssertionError("no mongod runs there")
 
 
-def call(base: str, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+def call(base: str, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
     """One request on a connection of its own; raises OSError or HTTPException when it breaks."""
     where = urlsplit(base)
     connection = http.client.HTTPConnection(where.hostname or "", where.port, timeout=30)
     try:
         content = None if body is None else json.dumps(body)
-        connection.request(method, where.path + path, content, {"Content-Type": "application/fhir+json"})
+        connection.request(method, where.path + path, content, {"Content-Type": "application/fhir+json", **headers})
         response = connection.getresponse()
         data = response.read()
         return response.status, json.loads(data) if data else None
