@@ -15,6 +15,7 @@ from fhir_server.outcomes import FhirError
 from fhir_server.storage.unit_of_work import UnitOfWork, Write
 
 _WRITES = {"POST": ("create", "C", 201), "PUT": ("update", "U", 200), "PATCH": ("patch", "U", 200)}
+_SINGLE = ("read", "vread")  # they answer with one resource, which `_patients` knows when it is a Patient
 _MARKS = (b'"reference":"Patient/', b'"resourceType":"Patient","id":"')
 _DELETE = ("delete", "D", 204)
 
@@ -60,16 +61,16 @@ def _entry(
         action(interaction),
         status,
         agent,
-        type=request.type or "",
-        id=request.id or "",
-        version=request.version or "",
-        query=urlencode(request.query)[:4096] if request.query else "",
-        patients=patients,
-        request=request_id,
-        operation=request.operation or "",
-        bundle=_kind(request),
-        purpose=purpose,
-        issue=issue,
+        request.type or "",
+        request.id or "",
+        request.version or "",
+        urlencode(request.query)[:4096] if request.query else "",
+        patients,
+        request_id,
+        request.operation or "",
+        _kind(request) if interaction == "bundle" else "",
+        purpose,
+        issue,
     )
 
 
@@ -113,7 +114,7 @@ def _patients(request: FhirRequest, response: FhirResponse | None) -> tuple[str,
     if request.type == "Patient" and request.id and response.text is not None and not request.operation:
         return (f"Patient/{request.id}",)
     if response.text is not None and request.interaction != "capabilities":
-        return _referred(response.text)
+        return _referred(response.text, _MARKS[:1] if request.interaction in _SINGLE else _MARKS)
     if response.resource is not None and request.operation:
         return _named(response.resource)
     return ()
@@ -121,20 +122,20 @@ def _patients(request: FhirRequest, response: FhirResponse | None) -> tuple[str,
 
 def _kind(request: FhirRequest) -> str:
     """Whether a Bundle was a batch or a transaction."""
-    if request.interaction != "bundle" or not isinstance(request.body, dict):
+    if not isinstance(request.body, dict):
         return ""
     return str(request.body.get("type", ""))[:16]
 
 
-def _referred(text: bytes) -> tuple[str, ...]:
+def _referred(text: bytes, marks: tuple[bytes, ...]) -> tuple[str, ...]:
     """The patients that a resource or a Bundle, as it is stored, is about or refers to."""
     found: dict[bytes, None] = {}
-    for mark in _MARKS:
+    for mark in marks:
         start = text.find(mark)
         while start >= 0 and len(found) < MAX_PATIENTS:
             start += len(mark)
-            id_ = text[start : start + 65].partition(b'"')[0].partition(b"/")[0]
-            found[id_] = None
+            id_ = text[start : start + 65].partition(b'"')[0]
+            found[id_ if b"/" not in id_ else id_.partition(b"/")[0]] = None
             start = text.find(mark, start)
     return tuple([f"Patient/{id_.decode('latin-1')}" for id_ in found])
 

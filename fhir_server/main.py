@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import structlog
 
@@ -16,6 +16,7 @@ import fhir_server.interactions
 import fhir_server.operations
 import ig
 import smart_auth.operations
+import subscriptions
 from fhir_server.access import Principal
 from fhir_server.access.principal import SYSTEM
 from fhir_server.access.roles import install
@@ -35,9 +36,13 @@ from fhir_server.storage.database import Database
 from fhir_server.storage.reindex import Reindexer
 from fhir_server.storage.repository import Repository
 from fhir_server.validation import Answers, Level, Validator
+from realtime.service import Realtime
 from smart_auth.origins import Origins
 from smart_auth.routes import routes
 from smart_auth.service import SmartAuth
+from subscriptions.rights import Everybody
+from subscriptions.service import Subscriptions
+from subscriptions.sockets import Sockets
 
 log = structlog.get_logger(__name__)
 
@@ -134,7 +139,7 @@ async def running(settings: Settings, *, works: bool = False) -> AsyncIterator[S
     """
     if not settings.mongodb_uri:
         raise RuntimeError("No database: set MONGODB_URI, or let `fhir-server serve` start a private one.")
-    discover(fhir_server.interactions, fhir_server.operations, smart_auth.operations)
+    discover(fhir_server.interactions, fhir_server.operations, smart_auth.operations, subscriptions)
     if settings.roles is not None:
         install(settings.roles)
     database = Database(settings.mongodb_uri, settings.database)
@@ -195,13 +200,13 @@ async def _keep_time(database: Database, clock: Clock) -> None:
 
 
 class Application:
-    """The ASGI application: /fhir goes the short way, everything else through FastAPI."""
+    """The ASGI application: /fhir goes the short way, sockets theirs, everything else through FastAPI."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._fhir: FhirApp | None = None
-        self._auth: SmartAuth | None = None
-        self._origins: Origins | None = None
+        self._sockets: Sockets | None = None
+        self._realtime: Realtime | None = None
         self._site: Any = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -209,59 +214,107 @@ class Application:
             await self._lifespan(receive, send)
         elif self._fhir is not None and _is_fhir(scope["path"]):
             await self._fhir(scope, receive, send)
+        elif self._realtime is not None and scope["path"].startswith("/socket.io/"):
+            await self._realtime.asgi(scope, receive, send)
+        elif self._sockets is not None and scope["type"] == "websocket":
+            await self._sockets(scope, receive, send)
         else:
             await self._site(scope, receive, send)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
-        try:
-            manager = running(self._settings, works=True)
-            server = await manager.__aenter__()
-            guides = [Path(str(ig.package_folder()))] if self._settings.guide else []
-            await install_configured(server.context(), server.database, self._settings.packages, guides)
-            if not self._settings.open:
-                self._auth = SmartAuth(self._settings, server.database, server.repository)
-                self._auth.trail, self._auth.validator = server.trail, server.validator
-                await self._auth.prepare()
-                await self._auth.start()
-                self._origins = Origins(server.database)
-                await self._origins.start()
-                server.repository.settle = self._auth.changes.settle
-            self._compose(server)
-            warm()
-        except Exception as error:
-            log.error("start failed", exception=type(error).__name__, reason=str(error))
-            await send({"type": "lifespan.startup.failed", "message": str(error)})
-            return
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
-        if self._auth is not None and self._origins is not None:
-            await self._origins.stop()
-            await self._auth.stop()
-        await manager.__aexit__(None, None, None)
+        async with AsyncExitStack() as stack:
+            try:
+                await self._start(stack)
+                warm()
+            except Exception as error:
+                log.error("start failed", exception=type(error).__name__, reason=str(error))
+                await send({"type": "lifespan.startup.failed", "message": str(error)})
+                return
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
         await send({"type": "lifespan.shutdown.complete"})
 
-    def _compose(self, server: Server) -> None:
-        def context(base_url: str, request_id: str, principal: Principal) -> Context:
+    async def _start(self, stack: AsyncExitStack) -> None:
+        """Start the parts, each of which stops before those it stands on."""
+        settings = self._settings
+        server = await stack.enter_async_context(running(settings, works=True))
+        guides = [Path(str(ig.package_folder()))] if settings.guide else []
+        await install_configured(server.context(), server.database, settings.packages, guides)
+        auth, origins = None, None
+        if not settings.open:
+            auth = SmartAuth(settings, server.database, server.repository)
+            auth.trail, auth.validator = server.trail, server.validator
+            await auth.prepare()
+            await started(auth, stack)
+            origins = await started(Origins(server.database), stack)
+            server.repository.settle = auth.changes.settle
+        state: Json = {}
+        if auth is not None:
+            state |= {"auth": auth, "principal_of": auth.authenticator.standing}
+        if server.trail is not None:
+            state["trail"] = server.trail
+
+        def context(base_url: str = "", request_id: str = "", principal: Principal = SYSTEM) -> Context:
             made = server.context(base_url, request_id, principal)
-            if auth is not None:
-                made.state |= {"auth": auth, "principal_of": auth.authenticator.standing}
-            if server.trail is not None:
-                made.state["trail"] = server.trail
+            made.state |= state
             return made
 
-        auth = self._auth
+        await self._follow(server, auth, origins, context, state, stack)
         self._fhir = FhirApp(
             context,
             dispatch,
-            self._settings,
+            settings,
             authenticator=auth.authenticator if auth is not None else None,
-            allowed_origins=self._origins if self._origins is not None else frozenset(),
+            allowed_origins=origins if origins is not None else frozenset(),
             trail=server.trail,
         )
-        self._site = site(self._settings, counts=server.counts, check=server.check)
+        self._site = site(settings, counts=server.counts, check=server.check)
         if auth is not None:
             self._site.include_router(routes(auth))
+
+    async def _follow(
+        self,
+        server: Server,
+        auth: SmartAuth | None,
+        origins: Origins | None,
+        context: Callable[..., Context],
+        state: Json,
+        stack: AsyncExitStack,
+    ) -> None:
+        """What follows the changes, and those who listen to it."""
+        rights = auth.subscribers if auth is not None else Everybody()
+        database, repository = server.database, server.repository
+        following = Subscriptions(self._settings, database, repository, rights, server.base_url, context)
+        state["subscriptions"] = following
+        await following.prepare()
+        await started(following, stack)
+        authenticator = auth.authenticator if auth is not None else None
+        allowed = origins if origins is not None else frozenset[bytes]()
+        served = following.served(authenticator, allowed)
+        self._sockets = Sockets(served)
+        stack.push_async_callback(self._sockets.stop)
+        self._realtime = Realtime(
+            self._settings, database, repository, following, authenticator, allowed, context, dispatch
+        )
+        await started(self._realtime, stack)
+
+
+class Part(Protocol):
+    """What works from `start` to `stop`."""
+
+    async def start(self) -> None: ...
+    async def stop(self) -> None: ...
+
+
+P = TypeVar("P", bound=Part)
+
+
+async def started(part: P, stack: AsyncExitStack) -> P:
+    """The part, started, and to be stopped with the stack."""
+    await part.start()
+    stack.push_async_callback(part.stop)
+    return part
 
 
 def _is_fhir(path: str) -> bool:

@@ -18,6 +18,7 @@ Handler = Callable[[Context, FhirRequest], Awaitable[FhirResponse]]
 Check = Callable[[dict[str, Any]], list[Issue]]
 Rule = Callable[[Context, Write, UnitOfWork], Awaitable[None]]
 Follower = Callable[[Context, Change], Awaitable[None]]
+Teller = Callable[[Context], Awaitable[dict[str, Any]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +48,14 @@ class Hook:
 
 @dataclass(slots=True)
 class Registry:
-    """What discover() found: interactions by name, operations by name; by resource type checks and rules; hooks."""
+    """What discover() found: interactions, operations and hooks by name; by resource type checks, rules, tellers."""
 
     interactions: dict[str, Handler] = field(default_factory=dict)
     operations: dict[str, Operation] = field(default_factory=dict)
     checks: dict[str, Check] = field(default_factory=dict)
     rules: dict[str, dict[str, Rule]] = field(default_factory=dict)  # by type and name
     hooks: dict[str, Hook] = field(default_factory=dict)
+    tellers: dict[str, Teller] = field(default_factory=dict)
 
     def handler(self, interaction: str, type_: str | None) -> Handler | None:
         """What answers the interaction: for this type (declared as "read AuditEvent"), or for any."""
@@ -105,6 +107,19 @@ def rule(*types: str) -> Callable[[Rule], Rule]:
         for type_ in types:
             registry.rules.setdefault(type_, {})[f"{function.__module__}.{function.__name__}"] = function
         return function
+
+    return declare
+
+
+def told(resource_type: str) -> Callable[[Teller], Teller]:
+    """Declare what the CapabilityStatement says besides of the type: elements of its entry in `rest.resource`.
+
+    Lists that are there already are continued.
+    """
+
+    def declare(teller: Teller) -> Teller:
+        registry.tellers[resource_type] = teller
+        return teller
 
     return declare
 

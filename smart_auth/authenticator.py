@@ -10,8 +10,9 @@ import re
 import time
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
+from typing import Any
 
 from fhir_server.access.consents import Caller
 from fhir_server.access.principal import NOBODY, Principal
@@ -24,7 +25,7 @@ from smart_auth.clients import Client, Clients
 from smart_auth.directives import Directives
 from smart_auth.external import External, Outside
 from smart_auth.grant import Grant
-from smart_auth.tokens import Tokens
+from smart_auth.tokens import Live, Tokens
 from smart_auth.users import User, Users
 
 MOST = 4096  # principals kept; those not asked for the longest go first
@@ -39,7 +40,9 @@ _SECOND = 1_000_000  # microseconds
 
 
 @dataclass(frozen=True, slots=True)
-class _Made:
+class Made:
+    """A principal, and for how long it may be kept."""
+
     principal: Principal
     until: float = inf  # microseconds since 1970, when something it was made from ends by itself
     follows_care: bool = False  # it also depends on CareTeams and orders
@@ -117,6 +120,13 @@ class Authenticator:
         made = await self._of_grant(grant)
         return made.principal if made is not None else None
 
+    async def make(self, of: Grant | Outside) -> Made | None:
+        """The principal of a grant of ours, or of an outside token; None when its user or client is gone.
+
+        Whoever keeps it does so under the counts of `Changes` from before the call.
+        """
+        return await (self._of_outside(of) if isinstance(of, Outside) else self._of_grant(of))
+
     async def standing(self, user: str, client: str, scope: str) -> Principal | None:
         """Whom a user (login, or "Practitioner/7") or a client would be with these scopes; None when there is none."""
         found = await self._users.by_login(user) or await self._users.by_fhir_user(user) if user else None
@@ -143,14 +153,15 @@ class Authenticator:
             live = outside.live
         if live is None:
             raise refused("The access token is unknown, expired or revoked.")
-        made = await (self._of_grant(live.grant) if outside is None else self._of_outside(outside))
+        made = await self.make(outside or live.grant)
         if made is None:
             raise refused("The user or the client of the access token is not active.")
         # The wall clock is asked once: whoever sets it later neither shortens nor stretches a life.
         left = min(live.expires.timestamp(), made.until / _SECOND) - today
-        return _Kept(made.principal, began + min(left, KEPT), total if made.follows_care else rights, made.follows_care)
+        principal = replace(made.principal, basis=basis(live, outside))
+        return _Kept(principal, began + min(left, KEPT), total if made.follows_care else rights, made.follows_care)
 
-    async def _of_grant(self, grant: Grant) -> _Made | None:
+    async def _of_grant(self, grant: Grant) -> Made | None:
         """None when the client or the user is gone or inactive. Without a client it is the operator's own token."""
         client, user = await asyncio.gather(self._client(grant.client), self._user(grant.user))
         if grant.client and (client is None or not client.active):
@@ -168,7 +179,7 @@ class Authenticator:
     async def _user(self, id_: str) -> User | None:
         return await self._users.get(id_) if id_ else None
 
-    async def _of_outside(self, outside: Outside) -> _Made | None:
+    async def _of_outside(self, outside: Outside) -> Made | None:
         """The user's account here decides; who has none has the role that follows from what they are."""
         grant = outside.live.grant
         if not outside.subject:
@@ -183,7 +194,7 @@ class Authenticator:
             return None
         return await self._person(grant, account.id, account.fhir_user or grant.fhir_user, account.roles)
 
-    async def _person(self, grant: Grant, name: str, fhir_user: str, roles: tuple[str, ...], device: str = "") -> _Made:
+    async def _person(self, grant: Grant, name: str, fhir_user: str, roles: tuple[str, ...], device: str = "") -> Made:
         """A user with what their roles let them see of the hospital; system/ scopes are nothing for people."""
         follows_care = fhir_user.partition("/")[0] in STAFF
         with_panel = follows_care and any(map(sees_panel, roles))
@@ -208,9 +219,9 @@ class Authenticator:
             emergency=said.emergency,
             grant=grant.id,
         )
-        return _Made(principal, min(found.until, said.until), follows_care)
+        return Made(principal, min(found.until, said.until), follows_care)
 
-    async def _service(self, grant: Grant, name: str, device: str = "") -> _Made:
+    async def _service(self, grant: Grant, name: str, device: str = "") -> Made:
         """A backend service: its system/ scopes, and patient/ ones for the patient of the token."""
         consents, now = self._changes.consents, time.time_ns() // 1000
         said = await self._directives.say(Caller(frozenset({device} - {""}), grant.client, ""), "", consents, now)
@@ -223,7 +234,7 @@ class Authenticator:
             consents=said.rules,
             grant=grant.id,
         )
-        return _Made(principal, said.until)
+        return Made(principal, said.until)
 
 
 def _scopes(grant: Grant, *levels: str) -> tuple[Scope, ...]:
@@ -235,6 +246,26 @@ def _scopes(grant: Grant, *levels: str) -> tuple[Scope, ...]:
 def _patient(grant: Grant) -> str:
     id_ = grant.context.get("patient")
     return f"Patient/{id_}" if isinstance(id_, str) and _ID.fullmatch(id_) else ""
+
+
+def basis(live: Live, outside: Outside | None) -> dict[str, Any]:
+    """What the principal of a token can be made of again (smart_auth/subscribers.py); the token is not in it.
+
+    What an outside server said is all that is known of its token, and known no longer than the token lasts.
+    """
+    if outside is None:
+        return {"token": live.digest.hex(), "grant": live.grant.id}
+    grant = live.grant
+    return {
+        "token": live.digest.hex(),
+        "issuer": outside.issuer,
+        "subject": outside.subject,
+        "login": grant.user,
+        "fhir_user": grant.fhir_user,
+        "scopes": grant.scopes,
+        "context": dict(grant.context),
+        "until": int(live.expires.timestamp() * _SECOND),
+    }
 
 
 def bearer(authorization: bytes) -> str:

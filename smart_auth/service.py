@@ -6,6 +6,7 @@ from typing import Any
 
 from fhir_server.audit.trail import Trail
 from fhir_server.config import Settings
+from fhir_server.mail import Mail
 from fhir_server.storage.database import Database
 from fhir_server.storage.repository import Repository
 from fhir_server.validation import Validator
@@ -20,9 +21,9 @@ from smart_auth.keys import Keys
 from smart_auth.launches import Launches
 from smart_auth.limits import Limits
 from smart_auth.links import Links
-from smart_auth.mail import Mail
 from smart_auth.pending import Requests
 from smart_auth.sessions import Sessions
+from smart_auth.subscribers import Subscribers
 from smart_auth.tokens import Tokens
 from smart_auth.users import Users
 
@@ -65,6 +66,14 @@ class SmartAuth:
             external=External.configured(settings, base_url),
             external_role=settings.external_role,
         )
+        self.subscribers = Subscribers(
+            self.changes,
+            self.tokens,
+            self.clients,
+            self.sessions,
+            self.authenticator,
+            issuer=settings.external_issuer,
+        )
 
     async def prepare(self) -> None:
         """Make collections, indexes and what the first start makes. Raises RuntimeError for a wrong master key."""
@@ -91,6 +100,7 @@ class SmartAuth:
 
     async def stop(self) -> None:
         """Follow no longer, and let the mail that is on its way go out."""
+        await self.subscribers.finish()
         await self.changes.stop()
         await self.mail.finish()
 

@@ -45,6 +45,15 @@ class Live:
     kind: str = "access"  # or "refresh"
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a token was given for, as long as that is not revoked, whether or not the token has expired."""
+
+    grant: Grant
+    scopes: str  # of the token, which may be fewer
+    known: datetime  # so long a revocation is remembered
+
+
 class Tokens:
     """Every token of this server; `changes` is told whenever one ends before its time."""
 
@@ -139,12 +148,31 @@ class Tokens:
         if len(token) > MAX_LENGTH:
             return None
         row = await self._rows.find_one({"_id": digest(token), **condition})
-        if row is None or row["expires"] <= now():
+        if row is None or _until(row) <= now():
             return None
         grant = await self.grant(row["grant"])
         if grant is None:
             return None
-        return Live(replace(grant, scopes=row["scopes"]), row["expires"], row["_id"], row["issued"], row["kind"])
+        return Live(replace(grant, scopes=row["scopes"]), _until(row), row["_id"], row["issued"], row["kind"])
+
+    # ---- what outlives a token -------------------------------------------------------------------
+
+    async def standing(self, token: bytes) -> Standing | None:
+        """What an access token, known by its digest, stood for when it was good; None when that was revoked.
+
+        Without `hold` it is forgotten soon after the token has expired, and then it is as if it were revoked.
+        """
+        row = await self._rows.find_one({"_id": token, "kind": "access"})
+        found = await self._grants.find_one({"_id": row["grant"], **_IN_FORCE}) if row is not None else None
+        if row is None or found is None:
+            return None
+        return Standing(Grant.from_document(found), row["scopes"], min(row["expires"], found["expires"]))
+
+    async def hold(self, token: bytes, grant: str, until: datetime) -> None:
+        """Know until then whether the token or its grant were revoked; the token itself lasts no longer for it."""
+        longer = {"until": {"$ifNull": ["$until", "$expires"]}, "expires": {"$max": ["$expires", until]}}
+        await self._rows.update_one({"_id": token}, [{"$set": longer}])
+        await self._grants.update_one({"_id": grant}, {"$max": {"expires": until}})
 
     async def grants_of(self, user: str) -> list[Grant]:
         """What the user has allowed and is still in force, latest first."""
@@ -195,6 +223,12 @@ class Tokens:
         found = await self._grants.update_many({**which, **_IN_FORCE}, {"$set": {"revoked": now()}})
         await self._changes.announce()
         return found.modified_count
+
+
+def _until(row: Document) -> datetime:
+    """When the token expires; its `expires` says when the database forgets it."""
+    until: datetime = row["until"] if "until" in row else row["expires"]
+    return until
 
 
 def _is_fewer(asked: str, granted: str) -> bool:

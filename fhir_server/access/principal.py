@@ -38,6 +38,7 @@ class Principal:
     purpose: str = ""  # v3-ActReason of this use: TREAT, BTG …
     emergency: frozenset[str] = frozenset()  # patients whose glass this user has broken
     grant: str = ""  # what the token belongs to: revoked together
+    basis: Mapping[str, Any] = field(default_factory=dict, repr=False)  # what it can be made of again, without a token
     decided: dict[tuple[str, str], Document | None] = field(default_factory=dict, repr=False)
     seen: dict[tuple[tuple[str, ...] | None, str], Document] = field(default_factory=dict, repr=False)
 

@@ -14,6 +14,7 @@ from pymongo.errors import DuplicateKeyError
 
 from fhir_server.audit import group
 from fhir_server.audit.entry import Entry
+from fhir_server.audit.lines import Lines, gathered
 from fhir_server.audit.store import Store
 
 Document = dict[str, Any]
@@ -40,17 +41,17 @@ class Chain:
         self._sequence, self._head, self._last = 0, bytes(anchor["h"]) if anchor else b"", at
         await self._store.chains.insert_one({"_id": self.name, "by": self._store.incarnation, "n": 0, "done": False})
 
-    def next(self, entries: Sequence[Entry]) -> Document:
+    def next(self, lines: Lines) -> Document:
         """The next group, as it will be stored."""
-        return group.document(self._key, self.name, self._sequence + 1, self._head, self._stamp(), entries)
+        return group.document(self._key, self.name, self._sequence + 1, self._head, self._stamp(), lines)
 
     def following(self, entries: Sequence[Entry]) -> list[Document]:
         """The next groups, as many as are needed for the entries, stored all or none."""
         made: list[Document] = []
         sequence, head = self._sequence, self._head
-        for portion in group.portions(entries):
+        for lines in gathered(entries):
             sequence += 1
-            made.append(group.document(self._key, self.name, sequence, head, self._stamp(), portion))
+            made.append(group.document(self._key, self.name, sequence, head, self._stamp(), lines))
             head = made[-1]["h"]
         return made
 

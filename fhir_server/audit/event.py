@@ -17,7 +17,7 @@ from fhir_server.storage.stored import instant
 
 Json = dict[str, Any]
 
-_ID = re.compile(r"([0-9a-f]{19}[a-z])-([1-9][0-9]{0,9})-(0|[1-9][0-9]{0,2})(?:-([1-9][0-9]{0,3}))?")
+_ID = re.compile(r"([0-9a-f]{19}[a-z])-([1-9][0-9]{0,9})-(0|[1-9][0-9]{0,3})(?:-([1-9][0-9]{0,3}))?")
 _TERMS = "http://terminology.hl7.org/CodeSystem"
 _DICOM = "http://dicom.nema.org/resources/ontology/DCM"
 _BALP = "https://profiles.ihe.net/ITI/BALP"

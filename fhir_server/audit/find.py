@@ -14,7 +14,7 @@ from functools import cache
 from typing import Any
 
 from fhir_server import json
-from fhir_server.audit import group
+from fhir_server.audit import group, lines
 from fhir_server.audit.event import Place, audit_event, place, places
 from fhir_server.audit.store import Store
 from fhir_server.search.extract import extract
@@ -97,9 +97,9 @@ def _order(at: int, where: Place) -> tuple[int, str, int, int]:
 
 def _events(found: Mapping[str, Any], search: Search) -> Iterable[Found]:
     wanted = candidates(search.filter)
-    for where, entry in places(found["_id"], group.decode(found["e"])):
+    for where, entry in places(found["_id"], lines.decode(found["e"])):
         # What holds for a group holds for its entry, which is much cheaper to judge than the AuditEvent.
-        if wanted and not matches(wanted, {"_id": found["_id"], "t": found["t"], "k": group.keys([entry])}):
+        if wanted and not matches(wanted, {"_id": found["_id"], "t": found["t"], "k": lines.keys([entry])}):
             continue
         event = audit_event(where, entry, found["t"], search.base_url, limited=search.limited)
         if not search.filter or matches(search.filter, envelope(event, found["t"], search.base_url)):
@@ -143,13 +143,14 @@ def _keys(wanted: Any) -> Document:
     texts = _texts(wanted)
     if texts is None:
         return {}
-    found: list[str] = []
+    found: list[int | str] = []
     for text in texts:
         number, mark, reference = text.partition(">")
         letters = _letters().get(number) if mark else None
         if letters is None:
             return {}
-        found += [letter + reference for letter in letters]
+        for letter in letters:
+            found += [lines.key(letter + reference), letter + reference]  # earlier versions had the names themselves
     return {"k": {"$in": found}}
 
 

@@ -1,25 +1,20 @@
 """A group of entries as one document: exactly the bytes that are hashed, and what searches find them by.
 
-{_id: "chain/0000000001", t: microseconds, p: hash of the group before, h: its own, e: entries as JSON text, k: keys}
+{_id: "chain/0000000001", t: microseconds, p: hash of the group before, h: its own, e: lines of entries, k: keys}
 """
 
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-import msgspec
 from bson.int64 import Int64
 
-from fhir_server.audit.entry import MAX_PATIENTS, MAX_QUERY, Entry
+from fhir_server.audit.lines import Lines, keys
 
 Document = dict[str, Any]
 
-MAX_ENTRIES = 500
-MAX_CHARACTERS = 2_000_000  # of queries and patients in one group; a document holds 16 MB
-_encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(list[Entry]).decode
 CLOSED = ""  # the entries of the last group of a chain
 
 
@@ -36,9 +31,9 @@ def place(id_: str) -> tuple[str, int]:
     return chain, int(digits)
 
 
-def document(key: bytes, chain: str, sequence: int, before: bytes, at: int, entries: Sequence[Entry]) -> Document:
+def document(key: bytes, chain: str, sequence: int, before: bytes, at: int, lines: Lines) -> Document:
     """The group that follows the one whose hash is `before`."""
-    return _sealed(key, name(chain, sequence), before, at, encode(entries), keys(entries))
+    return _sealed(key, name(chain, sequence), before, at, lines.text(), keys(lines.entries))
 
 
 def closing(key: bytes, chain: str, sequence: int, before: bytes, at: int) -> Document:
@@ -46,7 +41,7 @@ def closing(key: bytes, chain: str, sequence: int, before: bytes, at: int) -> Do
     return _sealed(key, name(chain, sequence), before, at, CLOSED, [])
 
 
-def _sealed(key: bytes, id_: str, before: bytes, at: int, text: str, keys: list[str]) -> Document:
+def _sealed(key: bytes, id_: str, before: bytes, at: int, text: str, keys: list[int]) -> Document:
     sealed = seal(key, id_, before, at, text)
     return {"_id": id_, "t": Int64(at), "p": before, "h": sealed, "k": keys, "e": text}
 
@@ -65,51 +60,3 @@ def sealed_by(keys: Iterable[bytes], group: Mapping[str, Any], id_: str | None =
         return next((key for key in keys if hmac.compare_digest(seal(key, *content), sealed)), None)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         return None
-
-
-def encode(entries: Sequence[Entry]) -> str:
-    """The entries as JSON text."""
-    for entry in entries:
-        if len(entry.query) > MAX_QUERY:
-            entry.query = entry.query[:MAX_QUERY] + "…"
-        if len(entry.patients) > MAX_PATIENTS:
-            entry.patients = entry.patients[:MAX_PATIENTS]
-    try:
-        return _encode(entries).decode()
-    except UnicodeEncodeError:  # half a surrogate pair in a query
-        for entry in entries:
-            entry.query = entry.query.encode(errors="replace").decode()
-        return _encode(entries).decode()
-
-
-def decode(text: str) -> list[Entry]:
-    """The entries of a group, none of a closing one. Raises msgspec.DecodeError for what is no such text."""
-    return _decode(text) if text else []
-
-
-def keys(entries: Iterable[Entry]) -> list[str]:
-    """What a group is found by: patients (p), users (a) and the resources (e) of its entries."""
-    found: dict[str, None] = {}
-    for entry in entries:
-        for patient in entry.subjects:
-            found["p" + patient] = None
-        if entry.agent.user:
-            found["a" + entry.agent.user] = None
-        if entry.id:
-            found[f"e{entry.type}/{entry.id}"] = None
-    return list(found)
-
-
-def portions(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
-    """The entries in lists that each fit into a group."""
-    portion: list[Entry] = []
-    size = 0
-    for entry in entries:
-        length = min(len(entry.query), MAX_QUERY) + 64 * len(entry.patients)
-        if portion and (len(portion) == MAX_ENTRIES or size + length > MAX_CHARACTERS):
-            yield portion
-            portion, size = [], 0
-        portion.append(entry)
-        size += length
-    if portion:
-        yield portion

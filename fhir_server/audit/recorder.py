@@ -10,9 +10,9 @@ from typing import Any
 import structlog
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
-from fhir_server.audit import group
 from fhir_server.audit.chain import Chain
 from fhir_server.audit.entry import Entry
+from fhir_server.audit.lines import MAX_ENTRIES, Lines, gathered
 from fhir_server.audit.store import Store
 from fhir_server.outcomes import Unavailable
 
@@ -34,6 +34,7 @@ class Recorder:
         self._max_pending = max_pending
         self._queue: deque[Waiting] = deque()
         self._runner: asyncio.Task[None] | None = None
+        self._storing = asyncio.Lock()
         self._sure = False  # that the chain is where we believe
         self._stopped = False
 
@@ -51,6 +52,15 @@ class Recorder:
         # A caller that goes away takes nothing back: what it asked for was done.
         await future
 
+    async def store(self, lines: Lines) -> None:
+        """Return once this group is durable, as `record` does with entries that are in no group yet."""
+        if self._stopped:
+            raise Unavailable("The audit trail takes no more entries now.", headers=RETRY_AFTER)
+        try:
+            await self._store_group(lines)
+        except Exception as error:
+            raise _failed(error) from None
+
     async def stop(self) -> None:
         """Store what was accepted, take no more, and close the chain."""
         self._stopped = True
@@ -67,11 +77,10 @@ class Recorder:
                 waiting = self._take()
                 failure: Exception | None = None
                 try:
-                    for portion in group.portions(entry for entries, _ in waiting for entry in entries):
-                        await self._store_group(portion)
+                    for lines in gathered(entry for entries, _ in waiting for entry in entries):
+                        await self._store_group(lines)
                 except Exception as error:
-                    log.error("audit entries not stored", exception=type(error).__name__)
-                    failure = Unavailable("The audit trail cannot be written.", headers=RETRY_AFTER)
+                    failure = _failed(error)
                 _tell(waiting, failure)
         except BaseException:
             _tell(self._queue, Unavailable("The server is stopping."))
@@ -83,13 +92,17 @@ class Recorder:
     def _take(self) -> list[Waiting]:
         waiting: list[Waiting] = []
         count = 0
-        while self._queue and count < group.MAX_ENTRIES:
+        while self._queue and count < MAX_ENTRIES:
             waiting.append(self._queue.popleft())
             count += len(waiting[-1][0])
         return waiting
 
-    async def _store_group(self, entries: list[Entry]) -> None:
-        """Store one group durably; PyMongoError when that does not succeed in time."""
+    async def _store_group(self, lines: Lines) -> None:
+        """Store one group durably, after those before; PyMongoError when that does not succeed in time."""
+        async with self._storing:
+            await self._attempts(lines)
+
+    async def _attempts(self, lines: Lines) -> None:
         deadline = asyncio.get_running_loop().time() + PATIENCE
         made: Document | None = None
         while True:
@@ -97,7 +110,7 @@ class Recorder:
                 if not self._sure:
                     await self._chain.settle()
                     self._sure, made = True, None
-                made = made or self._chain.next(entries)
+                made = made or self._chain.next(lines)
                 if await self._insert(made):
                     self._chain.take(made)
                     return
@@ -115,6 +128,11 @@ class Recorder:
         except DuplicateKeyError:
             return await self._store.durable(made)
         return True
+
+
+def _failed(error: Exception) -> Unavailable:
+    log.error("audit entries not stored", exception=type(error).__name__)
+    return Unavailable("The audit trail cannot be written.", headers=RETRY_AFTER)
 
 
 def _tell(waiting: Sequence[Waiting] | deque[Waiting], failure: Exception | None) -> None:

@@ -52,7 +52,7 @@ class Trail:
         self.writes = Writes(self.store, Chain(self.store, key, "w", now))
         self.anchors = Anchors(self.store, key, now, alive, data_dir / WITNESS)
         folder, most = data_dir / SPOOL, 20 * max_pending
-        self._spool = None if wait else Spool(folder, self.recorder.record, max_pending=most)
+        self._spool = None if wait else Spool(folder, self.recorder.store, max_pending=most)
         self._job: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -66,12 +66,20 @@ class Trail:
             await self._spool.start()
         self._job = asyncio.create_task(self.anchors.run())
 
+    def note(self, entries: Sequence[Entry]) -> Awaitable[None] | None:
+        """None once the entries are safe, or what is to be awaited until they are.
+
+        Raises Unavailable (503), either of them, and then nothing may be answered.
+        """
+        if self._spool is None:
+            return self.recorder.record(entries)
+        self._spool.append(entries)
+        return None
+
     async def record(self, entries: Sequence[Entry]) -> None:
         """Return once the entries are safe; raises Unavailable (503), and then nothing may be answered."""
-        if self._spool is not None:
-            self._spool.append(entries)
-        else:
-            await self.recorder.record(entries)
+        if (waiting := self.note(entries)) is not None:
+            await waiting
 
     async def settle(self) -> None:
         """Return once all that this process has recorded is in the database. Raises Unavailable (503)."""

@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from fhir_server.audit import anchors, group
+from fhir_server.audit import anchors, group, lines
+from fhir_server.audit.entry import Entry
 from fhir_server.audit.store import Store
 
 Document = dict[str, Any]
@@ -145,7 +146,7 @@ class Verification:
         if not follows:
             return "altered"
         entries = _entries(one)
-        if entries is None or group.keys(entries) != one["k"]:
+        if entries is None or not _found_by(entries, one["k"]):
             return "altered"
         self.report.entries += len(entries)
         return None
@@ -178,8 +179,15 @@ def _heads(anchor: Mapping[str, Any]) -> list[anchors.Head]:
         return []  # it was found to be altered already
 
 
-def _entries(one: Mapping[str, Any]) -> list[Any] | None:
+def _found_by(entries: list[Entry], keys: Any) -> bool:
+    """Whether these are the keys of the entries; earlier versions had their names."""
+    if isinstance(keys, list) and all(isinstance(key, str) for key in keys):
+        return lines.names(entries) <= set(keys)
+    return bool(lines.keys(entries) == keys)
+
+
+def _entries(one: Mapping[str, Any]) -> list[Entry] | None:
     try:
-        return group.decode(one["e"])
+        return lines.decode(one["e"])
     except msgspec.DecodeError:
         return None

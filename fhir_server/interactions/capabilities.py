@@ -25,6 +25,7 @@ from fhir_server.registry import Operation, interaction, registry
 from fhir_server.search.registry import SearchParameter, changes, declared, parameters
 
 Json = dict[str, Any]
+Told = tuple[tuple[str, bytes], ...]
 
 ENDPOINTS = tuple(sorted(RESOURCE_TYPES - {"Parameters"}))  # Parameters is never stored
 TYPE_INTERACTIONS = (
@@ -78,6 +79,7 @@ class Choices(NamedTuple):
     strict_search: bool
     parameters: int  # which state of the custom search parameters
     guides: Guides
+    told: Told = ()  # what others say of a type, as JSON
 
 
 @interaction("capabilities")
@@ -90,12 +92,15 @@ async def capabilities(ctx: Context, request: FhirRequest) -> FhirResponse:
     if mode == "terminology":
         built = await asyncio.to_thread(terminology_text, await stored_code_systems(ctx))
         return FhirResponse(text=built.replace(_BASE.encode(), ctx.base_url.encode()))
-    return FhirResponse(text=await text_of(ctx.settings, ctx.base_url, mode, await stored_guides(ctx)))
+    told = tuple([(name, json.encode(await tell(ctx))) for name, tell in sorted(registry.tellers.items())])
+    return FhirResponse(text=await text_of(ctx.settings, ctx.base_url, mode, await stored_guides(ctx), told))
 
 
-async def text_of(settings: Settings, base_url: str, mode: str = "full", guides: Guides = NO_GUIDES) -> bytes:
+async def text_of(
+    settings: Settings, base_url: str, mode: str = "full", guides: Guides = NO_GUIDES, told: Told = ()
+) -> bytes:
     """The JSON for callers who know the server as `base_url`; built in a thread the first time (0.8 s), then kept."""
-    choices = Choices(settings.open, settings.multiple_delete, settings.strict_search, changes(), guides)
+    choices = Choices(settings.open, settings.multiple_delete, settings.strict_search, changes(), guides, told)
     text = _built.get((mode, choices))
     if text is None:
         for old in [key for key in _built if key[1].parameters != choices.parameters or len(_built) > MAX_BUILT]:
@@ -200,7 +205,7 @@ def _resource(name: str, choices: Choices) -> Json:
     found = served(name) if "search-type" in done else []
     every = _reverse_includes(choices.parameters)
     reverse = every.get(name, []) + every["*"] if found else []
-    return {
+    shown: Json = {
         "type": name,
         "profile": f"http://hl7.org/fhir/StructureDefinition/{name}",
         **_some("supportedProfile", choices.guides.profiles_of(name)),
@@ -218,6 +223,9 @@ def _resource(name: str, choices: Choices) -> Json:
         **_some("operation", [_operation(o, name) for o in own]),
         **_being_indexed(name),
     }
+    for element, value in json.decode(dict(choices.told).get(name, b"{}")).items():
+        shown[element] = shown.get(element, []) + value if isinstance(value, list) else value
+    return shown
 
 
 def _system_interactions() -> list[Json]:

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Container, Mapping, MutableMapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import lru_cache
 from time import perf_counter
 from typing import Any, Protocol
 
@@ -62,8 +63,8 @@ class Authenticator(Protocol):
 class Trail(Protocol):
     """Where entries become durable (fhir_server/audit/trail.py)."""
 
-    async def record(self, entries: Sequence[Entry]) -> None:
-        """Return once they are; raises Unavailable (503)."""
+    def note(self, entries: Sequence[Entry]) -> Awaitable[None] | None:
+        """None once they are, or what is to be awaited until they are; either raises Unavailable (503)."""
 
 
 METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
@@ -86,6 +87,15 @@ class Exchange:
     agent: Agent | None = None
     notes: list[Entry] = field(default_factory=list)  # for the audit trail
     recorded: bool = False
+
+
+@lru_cache(1024)
+def agent(
+    name: str, user: str, client: str, grant: str, roles: tuple[str, ...], address: str, software: bytes
+) -> Agent:
+    """Who asks, for the audit trail: one for all requests of a caller."""
+    told = software.decode("latin-1")
+    return Agent.of(name, user=user, client=client, grant=grant, roles=roles, address=address, software=told)
 
 
 class FhirApp:
@@ -144,8 +154,8 @@ class FhirApp:
         """Status, headers and body, whatever happens; raises only Disconnected."""
         try:
             response = await self._run(x, scope, receive)
-            if x.notes:
-                await self._recorded(x)
+            if x.notes and (waiting := self._recorded(x)) is not None:
+                await waiting
             return self._render(x, response)
         except Disconnected:
             raise
@@ -163,26 +173,26 @@ class FhirApp:
                 if not x.notes:
                     agent = x.agent or self._agent(x, scope, NOBODY)
                     x.notes.append(auditing.refused(agent, x.request, response.status, x.request_id))
-                await self._recorded(x)
+                if (waiting := self._recorded(x)) is not None:
+                    await waiting
         except FhirError as lost:
             response = response_to(lost, x.request_id)
         return self._render(x, response)
 
-    async def _recorded(self, x: Exchange) -> None:
-        """Return once the trail holds what was noted; raises Unavailable (503), and then nothing else is answered."""
+    def _recorded(self, x: Exchange) -> Awaitable[None] | None:
+        """Give what was noted to the trail; raises Unavailable (503), and then nothing else is answered."""
         x.recorded = True
-        if self._trail is not None:
-            await self._trail.record(x.notes)
+        return self._trail.note(x.notes) if self._trail is not None else None
 
     def _agent(self, x: Exchange, scope: Scope, principal: Principal) -> Agent:
-        return Agent.of(
+        return agent(
             principal.name,
-            user=principal.user,
-            client=principal.client,
-            grant=principal.grant,
-            roles=principal.roles,
-            address=self._base_urls.caller(scope, x.headers),
-            software=x.headers.get(b"user-agent", b"").decode("latin-1"),
+            principal.user,
+            principal.client,
+            principal.grant,
+            principal.roles,
+            self._base_urls.caller(scope, x.headers),
+            x.headers.get(b"user-agent", b""),
         )
 
     async def _run(self, x: Exchange, scope: Scope, receive: Receive) -> FhirResponse:
@@ -195,7 +205,7 @@ class FhirApp:
         if method != "GET" and method != "DELETE" and method not in WITH_BODY:
             raise MethodNotAllowed("FHIR has no such method.", headers={"Allow": METHODS})
         # Before the content is read: a stranger's 16 MB are nobody's business.
-        principal = await self._principal(x)
+        principal = self._known(x) or await self._authenticated(x)
         if self._trail is not None:
             x.agent = self._agent(x, scope, principal)
         if method in WITH_BODY:
@@ -212,8 +222,11 @@ class FhirApp:
             ctx.state["respond_async"] = True
         return await self._dispatch(ctx, request)
 
-    async def _principal(self, x: Exchange) -> Principal:
-        """Who asks; the CapabilityStatement is told to everybody, whatever token comes with the request."""
+    def _known(self, x: Exchange) -> Principal | None:
+        """Who asks, if that is known without asking the database.
+
+        The CapabilityStatement is told to everybody, whatever token comes with the request.
+        """
         if self._authenticator is None:
             return ANYONE
         if x.request.path == "metadata" and x.request.method == "GET":
@@ -221,9 +234,11 @@ class FhirApp:
         header = x.headers.get(b"authorization")
         if header is None:
             raise SignInRequired("This needs an access token.", headers=CHALLENGE)
-        if (known := self._authenticator.cached(header)) is not None:
-            return known
-        return await self._authenticator.authenticate(header, x.headers)
+        return self._authenticator.cached(header)
+
+    async def _authenticated(self, x: Exchange) -> Principal:
+        assert self._authenticator is not None
+        return await self._authenticator.authenticate(x.headers[b"authorization"], x.headers)
 
     def _negotiate(self, x: Exchange) -> None:
         request = x.request

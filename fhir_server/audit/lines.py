@@ -1,0 +1,176 @@
+"""The text of a group while it grows: what is appended to a file for each entry is also what is hashed and stored.
+
+A line is an entry, `[at, "read", "R", 200, 0, "Patient", …]`, or an agent under the number that entries name it by,
+`{"0": ["dr-who", …]}`: what all requests of a caller have in common is there once. What is empty at an entry's end is
+left out.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import msgspec
+
+from fhir_server.audit.entry import MAX_PATIENTS, MAX_QUERY, NOBODY, Agent, Entry
+
+MAX_ENTRIES = 1000
+MAX_BYTES = 1024 * 1024  # of one group, more only for a single entry; a document holds 16 MB
+_encode = msgspec.json.Encoder().encode
+
+
+class Lines:
+    """The entries of one group, and the text that they are."""
+
+    __slots__ = ("_agents", "_parts", "entries", "size")
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+        self.size = 0  # bytes
+        self._parts: list[bytes] = []
+        self._agents: dict[Agent, int] = {}
+
+    def encode(self, entry: Entry) -> bytes:
+        """The line of an entry, to be given to `add`; before it that of its agent, when it is the first one's."""
+        number = self._agents.get(entry.agent)
+        if number is not None:
+            return _line(entry, number)
+        number = len(self._agents)
+        return b"%b\n%b" % (_encode({str(number): entry.agent}), _line(entry, number))
+
+    def fits(self, data: bytes) -> bool:
+        """Whether there is room for it."""
+        return len(self.entries) < MAX_ENTRIES and self.size + len(data) <= MAX_BYTES
+
+    def add(self, entry: Entry, data: bytes) -> None:
+        """Take the entry, as `encode` made it."""
+        if entry.agent not in self._agents:
+            self._agents[entry.agent] = len(self._agents)
+        self.entries.append(entry)
+        self._parts.append(data)
+        self.size += len(data)
+
+    def text(self) -> str:
+        """The text of the group."""
+        return b"".join(self._parts).decode()
+
+
+def _line(entry: Entry, agent: int) -> bytes:
+    query, patients = entry.query, entry.patients
+    if len(query) > MAX_QUERY:
+        query = query[:MAX_QUERY] + "…"
+    if len(patients) > MAX_PATIENTS:
+        patients = patients[:MAX_PATIENTS]
+    head = (entry.at, entry.interaction, entry.action, entry.status, agent, entry.type, entry.id, entry.version)
+    rest: tuple[Any, ...] = (patients, entry.request)
+    if entry.operation or entry.bundle or entry.purpose or entry.issue:
+        rest += (entry.operation, entry.bundle, entry.purpose, entry.issue)
+    try:
+        return _encode((*head, query, *rest)) + b"\n"
+    except UnicodeEncodeError:  # half a surrogate pair in a query
+        return _encode((*head, query.encode(errors="replace").decode(), *rest)) + b"\n"
+
+
+def gathered(entries: Iterable[Entry]) -> Iterator[Lines]:
+    """The entries in as many groups as they need."""
+    lines = Lines()
+    for entry in entries:
+        data = lines.encode(entry)
+        if lines.entries and not lines.fits(data):
+            yield lines
+            lines = Lines()
+            data = lines.encode(entry)
+        lines.add(entry, data)
+    if lines.entries:
+        yield lines
+
+
+# ---- reading -------------------------------------------------------------------------------------------
+
+
+class _Line(msgspec.Struct, array_like=True, gc=False):
+    """An Entry with the number of its agent; earlier versions had the agent itself there."""
+
+    at: int
+    interaction: str
+    action: str
+    status: int
+    agent: int | Agent = -1
+    type: str = ""
+    id: str = ""
+    version: str = ""
+    query: str = ""
+    patients: tuple[str, ...] = ()
+    request: str = ""
+    operation: str = ""
+    bundle: str = ""
+    purpose: str = ""
+    issue: str = ""
+
+
+_decode_line = msgspec.json.Decoder(_Line).decode
+_decode_agents = msgspec.json.Decoder(dict[int, Agent]).decode
+_decode_list = msgspec.json.Decoder(list[Entry]).decode
+
+
+def decode(text: str) -> list[Entry]:
+    """The entries of a group, none of a closing one. Raises msgspec.DecodeError for what is no such text."""
+    if text.startswith("[["):  # of an earlier version
+        return _decode_list(text)
+    agents: dict[int, Agent] = {}
+    found: list[Entry] = []
+    for line in text.split("\n"):
+        if line.startswith("{"):
+            agents |= _decode_agents(line)
+        elif line:
+            found.append(_entry(_decode_line(line), agents))
+    return found
+
+
+def salvaged(data: bytes) -> list[Entry]:
+    """The entries of a file that its process did not finish: without those of which only a part was written."""
+    agents: dict[int, Agent] = {}
+    found: list[Entry] = []
+    for line in data.split(b"\n"):
+        try:
+            if line.startswith(b"{"):
+                agents |= _decode_agents(line)
+            elif line:
+                found.append(_entry(_decode_line(line), agents))
+        except msgspec.DecodeError:
+            continue
+    return found
+
+
+def _entry(line: _Line, agents: dict[int, Agent]) -> Entry:
+    agent = agents.get(line.agent, NOBODY) if isinstance(line.agent, int) else line.agent
+    head = (line.at, line.interaction, line.action, line.status, agent, line.type, line.id, line.version, line.query)
+    return Entry(*head, line.patients, line.request, line.operation, line.bundle, line.purpose, line.issue)
+
+
+# ---- keys ----------------------------------------------------------------------------------------------
+
+
+def key(name: str) -> int:
+    """A name as it is indexed, short: what two names share, a search tells apart by the entries themselves."""
+    return zlib.crc32(name.encode(errors="replace")) - 0x8000_0000
+
+
+def names(entries: Iterable[Entry]) -> set[str]:
+    """What a group is found by: patients (p), users (a) and the resources (e) of its entries that are no patients."""
+    found: set[str] = set()
+    agents: set[Agent] = set()
+    for entry in entries:
+        for patient in entry.patients:
+            found.add("p" + patient)
+        agents.add(entry.agent)
+        if entry.id:
+            found.add(f"pPatient/{entry.id}" if entry.type == "Patient" else f"e{entry.type}/{entry.id}")
+    found.update(["a" + agent.user for agent in agents if agent.user])
+    return found
+
+
+def keys(entries: Iterable[Entry]) -> list[int]:
+    """The keys of a group, each once."""
+    return sorted(set(map(key, names(entries))))

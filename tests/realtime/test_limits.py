@@ -1,0 +1,43 @@
+"""How often and how much (point 9)."""
+
+from __future__ import annotations
+
+import pytest
+
+from realtime.event import events
+from realtime.limits import SIGN, TALK, Bucket, Limit
+from tests.realtime.house import DORA, NICK, Site
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+async def test_a_bucket_gives_what_it_holds_and_fills_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    at = 0.0
+    monkeypatch.setattr("realtime.limits.monotonic", lambda: at)
+    limit = Limit(burst=3, rate=2)
+    bucket = Bucket(limit)
+    assert [bucket.take(limit) for _ in range(4)] == [True, True, True, False]
+    at = 0.5
+    assert [bucket.take(limit) for _ in range(2)] == [True, False]
+    at = 1000.0
+    assert [bucket.take(limit) for _ in range(4)] == [True, True, True, False]
+
+
+async def test_every_event_has_a_limit_that_fits_in_a_packet() -> None:
+    assert all(one.limit.burst >= 1 and 0 < one.limit.size < 128 * 1024 for one in events.values())
+
+
+async def test_too_much_and_too_often_is_refused_for_that_event_alone(site: Site) -> None:
+    async with site.connect(await site.token(DORA)) as dora, site.connect(await site.token(NICK)) as nick:
+        await dora.ask("case:join", "ann-case")
+        await nick.ask("case:join", "ann-case")
+        large = {"caseId": "ann-case", "message": "x" * TALK.size}
+        assert (await dora.ask("case:message", large))["status"] == 413
+        assert (await dora.ask("case:message", {"caseId": "ann-case", "message": b"bytes"}))["status"] == 413
+        sent = [await dora.ask("case:typing", {"caseId": "ann-case"}) for _ in range(SIGN.burst * 3)]
+        assert sent[0]["ok"]
+        assert {one["status"] for one in sent if not one["ok"]} == {429}
+        assert (await dora.ask("user:online"))["ok"]
+        assert (await nick.ask("case:typing", {"caseId": "ann-case"}))["ok"]
+        for wrong in (None, 7, [], {"caseId": "../x"}, {"caseId": None}, {"caseId": "x" * 65}):
+            assert (await nick.ask("case:join", wrong))["status"] == 400
