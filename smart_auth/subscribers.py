@@ -102,9 +102,9 @@ class Subscribers:
         A lookup in a dictionary, but in the moment after rights have changed. Raises Unavailable (503) when the
         database does not tell.
         """
-        key = kept.get("token", "")
-        if not key:
+        if "token" not in kept:
             return None
+        key = f"{kept['token']} {kept.get('until', '')}"
         for _ in range(_TRIES):
             await self._changes.current()
             # Also what was just made comes through here: rights may have changed while it was.

@@ -18,5 +18,5 @@ def test_the_lock_pins_everything_and_names_no_registry() -> None:
 
 def test_versions_are_exact() -> None:
     wanted = json.loads((HERE / "package.json").read_text())["dependencies"]
-    assert set(wanted) == {"fhirclient", "fhir-kit-client", "jose", "openid-client"}
+    assert set(wanted) == {"fhirclient", "fhir-kit-client", "jose", "openid-client", "socket.io-client"}
     assert all(version[0].isdigit() for version in wanted.values())

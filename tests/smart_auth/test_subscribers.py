@@ -338,3 +338,17 @@ async def test_an_outside_token_counts_as_long_as_it_lasts(
     if again is not None:
         assert again.fingerprint() == made.principal.fingerprint()
         assert await here.subscribers.again(kept) is None  # where that server is not believed any more
+
+
+async def test_an_outside_token_that_was_asked_about_again_lasts_on(here: Here) -> None:
+    from smart_auth.authenticator import basis
+
+    believed = subscribers_of(here.process, here.sessions, "https://as.example")
+    made = await here.process.authenticator.make(outside(60))
+    assert made is not None
+    answers = []
+    for seconds in (-1, 60):
+        found = outside(seconds)
+        kept = believed.remember(replace(made.principal, basis=basis(found.live, found)))
+        answers.append(await believed.again(kept) is not None)
+    assert answers == [False, True]

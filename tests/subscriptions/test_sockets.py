@@ -163,11 +163,12 @@ async def bundles(client: ClientConnection, times: int = 1) -> list[tuple[str, i
 
 
 async def closed(client: ClientConnection) -> int | None:
-    """The code with which the server closes; what it says before does not matter."""
+    """The code with which the server closes; no event is told before."""
     async with asyncio.timeout(PATIENCE):
         with suppress(ConnectionClosed):
             while True:
-                await client.recv()
+                text = await client.recv()
+                assert str(text).startswith("error "), "an event was told"
     return client.close_code
 
 
@@ -410,6 +411,17 @@ async def test_point_7_it_ends_with_the_subscribers_authorization_whoever_listen
         await client.send("bind s1")
         assert await heard(client, 2) == ["authenticated", "bound s1"]
         await here.process.tokens.revoke_token(token, "app")
+        assert await closed(client) == module.UNAUTHORIZED
+
+
+async def test_point_7_also_when_another_process_revokes(mongo_uri: str, database: str, here: Here) -> None:
+    token = await here.token()
+    await here.subscribe("s1", token)
+    async with process(mongo_uri, database) as there, connect(here.url) as client:
+        await client.send(f"bind-with-token {await here.binding(token, 's1')}")
+        await heard(client)
+        assert await there.tokens.revoke_token(token, "app")  # returns once every process knows
+        await here.engine.number("s1")
         assert await closed(client) == module.UNAUTHORIZED
 
 
