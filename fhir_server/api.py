@@ -15,6 +15,7 @@ from fhir_server.access.visibility import condition, is_open_to
 from fhir_server.context import Context, FhirRequest, FhirResponse
 from fhir_server.criterion import Criterion, Match
 from fhir_server.outcomes import (
+    FhirError,
     Forbidden,
     Invalid,
     Issue,
@@ -149,43 +150,59 @@ async def write(ctx: Context, change: Write, guard: Guard | None = None) -> None
 
 
 async def admit(ctx: Context, change: Write, unit: UnitOfWork) -> None:
-    """Raise Forbidden (403) unless the caller may make the write, and what the rules of its type raise."""
-    await authorize(ctx, change)
+    """Raise Forbidden (403) unless the caller may make the write, and what the rules of its type raise.
+
+    What was there is judged first, so that rules tell nobody of what they may not see; what there will be last, as
+    the rules leave it.
+    """
+    await _authorize_before(ctx, change)
     if rules := registry.rules.get(change.type):
         change.exact = change.exact or change.base is not None  # what was judged is what is changed
         for rule in rules.values():
             await rule(ctx, change, unit)
         change.find_by(ctx.base_url)
+    await _authorize_after(ctx, change)
 
 
-async def authorize(ctx: Context, change: Write) -> None:
-    """Raise Forbidden (403) unless the write is open to the caller by what was there and by what there will be.
+async def _authorize_before(ctx: Context, change: Write) -> None:
+    """Raise Forbidden (403) unless the write is open to the caller by what is there."""
+    principal, before = ctx.principal, change.base
+    if principal.is_open or before is None or before.deleted:
+        return
+    change.exact = True  # what was judged is what is changed
+    if not await ctx.repository.history.is_open(principal, before, _action(change)):
+        raise _refused(change)
+
+
+async def _authorize_after(ctx: Context, change: Write) -> None:
+    """Raise Forbidden (403) unless the write is open to the caller by what there will be.
 
     So nothing moves into or out of what a caller may write. Some things nobody may write, whatever is open to them.
     """
     principal, before = ctx.principal, change.base
     if principal.is_open:
         return
-    is_new = before is None or before.deleted
-    action = {"POST": "c", "DELETE": "d", "PATCH": "u"}.get(change.method) or ("c" if is_new else "u")
-    refused = Forbidden(f"The caller may not {_VERBS[action]} this {change.type}.")
-    history = ctx.repository.history
-    if before is not None and not before.deleted:
-        change.exact = True  # what was judged is what is changed
-        if not await history.is_open(principal, before, action):
-            raise refused
+    action, document = _action(change), {**change.index, "_id": change.key, "ty": change.type}
     if change.type in prohibitions.TYPES:
         there = None if before is None else {} if before.deleted else before.resource()
-        document = {**change.index, "_id": change.key, "ty": change.type}
         if prohibitions.prohibited(principal, action, there, change.resource, document):
-            raise refused
+            raise _refused(change)
     if change.resource is None:
         return
     if change.type == "Binary":
-        if not await history.binary_is_open(principal, change.pending(), action):
-            raise refused
-    elif not is_open_to(principal, action, {**change.index, "_id": change.key, "ty": change.type}):
-        raise refused
+        if not await ctx.repository.history.binary_is_open(principal, change.pending(), action):
+            raise _refused(change)
+    elif not is_open_to(principal, action, document):
+        raise _refused(change)
+
+
+def _action(change: Write) -> str:
+    is_new = change.base is None or change.base.deleted
+    return {"POST": "c", "DELETE": "d", "PATCH": "u"}.get(change.method) or ("c" if is_new else "u")
+
+
+def _refused(change: Write) -> FhirError:
+    return Forbidden(f"The caller may not {_VERBS[_action(change)]} this {change.type}.")
 
 
 _VERBS = {"c": "create", "u": "change", "d": "delete"}

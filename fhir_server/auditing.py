@@ -131,12 +131,9 @@ def _referred(text: bytes, marks: tuple[bytes, ...]) -> tuple[str, ...]:
     """The patients that a resource or a Bundle, as it is stored, is about or refers to."""
     found: dict[bytes, None] = {}
     for mark in marks:
-        start = text.find(mark)
-        while start >= 0 and len(found) < MAX_PATIENTS:
-            start += len(mark)
-            id_ = text[start : start + 65].partition(b'"')[0]
+        for part in text.split(mark, MAX_PATIENTS)[1:]:
+            id_ = part[:65].partition(b'"')[0]
             found[id_ if b"/" not in id_ else id_.partition(b"/")[0]] = None
-            start = text.find(mark, start)
     return tuple([f"Patient/{id_.decode('latin-1')}" for id_ in found])
 
 

@@ -9,18 +9,17 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Any
 
-import structlog
+from pymongo.errors import PyMongoError
 
 from fhir_server.access import Principal
 from fhir_server.access.principal import SYSTEM
 from fhir_server.audit.entry import Entry, now, patients_in
 from fhir_server.change import Change
+from fhir_server.outcomes import FhirError
 from fhir_server.storage.stored import Stored
 from realtime.event import NAMESPACES, lives
 from realtime.hub import Hub
 from realtime.socket import Socket
-
-log = structlog.get_logger(__name__)
 
 Json = dict[str, Any]
 RESOURCE, FORGET = "@resource", "@forget"  # names that no client can hear or send
@@ -73,26 +72,33 @@ class Live:
             await self._hub.relay.send(event, data, namespace, [one.sid for one in hearers])
 
     async def _show(self, notice: Json, namespace: str, room: str, sockets: list[Socket]) -> None:
-        one = lives.get((namespace, notice["event"]))
-        if one is None or not self._is_new(namespace, room, notice):
+        live = lives.get((namespace, notice["event"]))
+        if live is None or not self._is_new(namespace, room, notice):
             return
-        history = self._hub.repository.history
-        stored = await history.vread(SYSTEM, notice["type"], notice["id"], notice["version"])
+        stored = await self._hub.repository.history.vread(SYSTEM, notice["type"], notice["id"], notice["version"])
         if stored is None or stored.deleted:
             return
-        open_to: dict[Principal, bool] = {}
-        hearers: list[Socket] = []
-        for socket in sockets:
-            principal = socket.principal
-            if principal not in open_to:
-                open_to[principal] = await history.is_open(principal, stored, "r")
-            if open_to[principal]:
-                hearers.append(socket)
+        known: dict[Principal, bool] = {}
+        hearers = [one for one in sockets if await self._may_see(one, stored, known)]
         if not hearers:
             return
-        payload = await one.shape(self._hub, stored.resource())
-        await self._hub.record([_disclosed(socket, stored) for socket in hearers])
-        await self._hub.relay.send(notice["event"], payload, namespace, [socket.sid for socket in hearers])
+        payload = await live.shape(self._hub, stored.resource())
+        await self._hub.record([_disclosed(one, stored) for one in hearers])
+        # Once more: what was revoked meanwhile is not sent.
+        sids = [one.sid for one in hearers if await self._may_see(one, stored, known)]
+        await self._hub.relay.send(notice["event"], payload, namespace, sids)
+
+    async def _may_see(self, socket: Socket, stored: Stored, known: dict[Principal, bool]) -> bool:
+        """Whether the version is open to the socket at this moment; each principal is asked about once."""
+        try:
+            principal = await self._hub.sockets.principal(socket)
+            if principal is None:
+                return False
+            if principal not in known:
+                known[principal] = await self._hub.repository.history.is_open(principal, stored, "r")
+            return known[principal]
+        except (FhirError, PyMongoError):
+            return False  # nobody can tell at the moment
 
     def _is_new(self, namespace: str, room: str, notice: Json) -> bool:
         key = (namespace, room, notice["event"], notice["type"], notice["id"], str(notice["version"]))

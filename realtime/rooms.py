@@ -7,7 +7,7 @@ the token's rights were made anew since.
 
 from __future__ import annotations
 
-import structlog
+from pymongo.errors import PyMongoError
 
 from fhir_server.access import Principal
 from fhir_server.access.principal import SYSTEM
@@ -16,8 +16,6 @@ from fhir_server.storage.repository import Repository
 from realtime.manager import Relay
 from realtime.presence import Presence
 from realtime.socket import Socket, Sockets, is_responder, is_staff
-
-log = structlog.get_logger(__name__)
 
 EMERGENCY, STAFF = "emergency", "staff"
 
@@ -95,7 +93,7 @@ class Rooms:
                 if base in socket.rooms:
                     socket.rooms[base] = principal
                 return base in socket.rooms
-        except FhirError:
+        except (FhirError, PyMongoError):
             return False  # nobody can tell at the moment
         await self.leave(socket, base)
         return False

@@ -14,6 +14,7 @@ from time import monotonic
 from typing import Any
 
 import structlog
+from pymongo.errors import PyMongoError
 from socketio import AsyncServer  # type: ignore[import-untyped]
 from socketio.exceptions import ConnectionRefusedError as Refused  # type: ignore[import-untyped]
 from socketio.packet import Packet  # type: ignore[import-untyped]
@@ -58,6 +59,12 @@ class PacketServer(AsyncServer):  # type: ignore[misc]
         if not isinstance(data, list) or not data or not isinstance(data[0], str) or data[0] in _RESERVED:
             raise ValueError("no event")
         await super()._handle_event(eio_sid, namespace, id, data)
+
+    async def _handle_eio_disconnect(self, eio_sid: str, reason: str) -> None:
+        await super()._handle_eio_disconnect(eio_sid, reason)
+        socket = self.eio.sockets.get(eio_sid)
+        if socket is not None:
+            socket.queue.put_nowait(None)  # a poll that still waits for packets is answered now
 
     async def hang_up(self, eio_sid: str) -> None:
         """End the connection at once, whatever still waits to be sent; clients connect again by themselves."""
@@ -260,13 +267,11 @@ class Server:
                 return
             for room in list(socket.rooms):
                 await self._hub.rooms.may_hear(socket, room)
-        except FhirError:
+        except (FhirError, PyMongoError):
             pass  # nobody can tell at the moment; nothing is sent meanwhile
 
     async def _part_with_strangers(self) -> None:
-        known = {
-            self._hub.relay.eio_sid_from_sid(socket.sid, socket.namespace) for socket in self._hub.sockets
-        }  # fmt: skip
+        known = {self._hub.relay.eio_sid_from_sid(socket.sid, socket.namespace) for socket in self._hub.sockets}
         for eio_sid in list(self._packets.eio.sockets):
             if self._packets.backlog(eio_sid) > MAX_BACKLOG:
                 log.info("a socket is too slow")

@@ -21,7 +21,7 @@ from fhir_server.storage.unit_of_work import UnitOfWork, Write
 from subscriptions import filters
 from subscriptions.channel import all_channels
 from subscriptions.serving import Service, service
-from subscriptions.subscriber import marker, owner
+from subscriptions.subscriber import marker, owner, signed
 from subscriptions.subscription import Subscription, parse
 from subscriptions.topic import Topic
 
@@ -64,7 +64,7 @@ async def life(ctx: Context, change: Write, unit: UnitOfWork) -> None:
         await served.topics.refresh()
         _check(ctx, served, wanted)
     error = before.get("error") if before is not None and status == before["status"] else None
-    change.resource = _stored(change.resource, status, error)
+    change.resource = signed(_stored(change.resource, status, error), ctx.principal)
     unit.markers.append(marker(change.id, ctx.principal, remembered))
 
 

@@ -66,6 +66,8 @@ class Sockets:
 
     def _may_connect(self, scope: Scope, headers: Mapping[bytes, bytes]) -> bool:
         """A page of another origin may not, unless it is allowed: browsers let any page open a websocket."""
+        if scope["path"] != PATH:
+            return False
         try:
             base_url = self._base_urls.of(scope, headers)
         except FhirError:

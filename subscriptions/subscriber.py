@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fhir_server.access import Principal
+from fhir_server.search.keys import SUBSCRIBER_EXTENSION
 from fhir_server.storage.database import Database
 
 Json = dict[str, Any]
@@ -27,6 +28,15 @@ async def owner(database: Database, subscription: str) -> Json | None:
     """What Rights.remember made of the subscriber; None when nobody wrote it over the API."""
     found = (await owners(database, [subscription])).get(subscription)
     return None if found is None else dict(found["owner"])
+
+
+def signed(resource: Json, principal: Principal) -> Json:
+    """The Subscription with the user who wrote it in our extension, by which it is theirs; a service has none."""
+    others = [one for one in resource.get("extension", ()) if one.get("url") != SUBSCRIBER_EXTENSION]
+    if principal.user:
+        others.append({"url": SUBSCRIBER_EXTENSION, "valueReference": {"reference": principal.user}})
+    kept = {name: value for name, value in resource.items() if name != "extension"}
+    return {**kept, **({"extension": others} if others else {})}
 
 
 def is_own(principal: Principal, marker: Mapping[str, Any] | None) -> bool:

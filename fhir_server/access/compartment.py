@@ -70,6 +70,7 @@ _DECIDED = {
 }
 # A Binary is whose its securityContext is, which is looked up when it is judged: no stored document has such a key.
 BINARY, CONTEXT = "Binary", "#"
+SUBSCRIPTION = "Subscription"  # is whose the server's extension says (search/keys.py)
 # What the compartment takes in and must not: resources of these types with this label.
 TEAM = ("http://fhir-server.example/ig/CodeSystem/discussion-label", "team")
 _TEAM_TALK = frozenset({"Communication", "CommunicationRequest", "Basic"})

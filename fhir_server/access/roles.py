@@ -8,13 +8,14 @@ from importlib.resources import files
 from pathlib import Path
 
 from fhir_server.access import consents
-from fhir_server.access.compartment import NONE, of_patients, patient_numbers
+from fhir_server.access.compartment import NONE, SUBSCRIPTION, of_patients, patient_numbers
 from fhir_server.access.formulas import Document, Formula, all_of, among, any_of, none_of
 from fhir_server.access.labels import label_keys, with_below
 from fhir_server.access.policy import Line, Policy, PolicyError, read
 from fhir_server.access.principal import Principal
 from fhir_server.search.compile import compile
 from fhir_server.search.fields import fields
+from fhir_server.search.keys import SUBSCRIBER
 from fhir_server.search.parse import conditional
 
 _policy = read((files(__package__) / "roles.toml").read_text("utf-8"))
@@ -156,7 +157,8 @@ def _self(principal: Principal, type_: str, *, addressed: bool) -> Formula:
         return False
     names = sorted({principal.user, *principal.organizations})
     persons = [name for name in names if not name.startswith(("Organization/", "CareTeam/"))]
-    keys = [f"{number}>{name}" for number in _numbers(type_, _policy.wrote) for name in persons]
+    wrote = (SUBSCRIBER,) if type_ == SUBSCRIPTION else _numbers(type_, _policy.wrote)
+    keys = [f"{number}>{name}" for number in wrote for name in persons]
     if addressed:
         keys += [f"{number}>{name}" for number in _numbers(type_, _policy.addressed) for name in names]
     in_person = principal.user.partition("/")[0] == type_

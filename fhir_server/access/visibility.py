@@ -11,7 +11,7 @@ from typing import Any
 
 from fhir_server import json
 from fhir_server.access import consents, roles
-from fhir_server.access.compartment import BINARY, NONE, SHARED
+from fhir_server.access.compartment import BINARY, NONE, SHARED, SUBSCRIPTION
 from fhir_server.access.principal import Principal
 from fhir_server.access.scopes import Scope
 from fhir_server.definitions import RESOURCE_TYPES
@@ -59,6 +59,8 @@ def _level(principal: Principal, level: str, type_: str, action: str) -> Documen
         return by_role if principal.user else None
     if not principal.patient:
         return None
+    if type_ == SUBSCRIPTION:  # tells of no patient; what it leads to is judged by what the caller may see
+        return by_role if principal.user else None
     if type_ in SHARED:
         theirs: Document | None = {} if action in "rs" else None
     else:

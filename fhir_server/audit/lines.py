@@ -18,6 +18,7 @@ from fhir_server.audit.entry import MAX_PATIENTS, MAX_QUERY, NOBODY, Agent, Entr
 MAX_ENTRIES = 1000
 MAX_BYTES = 1024 * 1024  # of one group, more only for a single entry; a document holds 16 MB
 _encode = msgspec.json.Encoder().encode
+_BRACE = ord("{")
 
 
 class Lines:
@@ -39,17 +40,17 @@ class Lines:
         number = len(self._agents)
         return b"%b\n%b" % (_encode({str(number): entry.agent}), _line(entry, number))
 
-    def fits(self, data: bytes) -> bool:
-        """Whether there is room for it."""
-        return len(self.entries) < MAX_ENTRIES and self.size + len(data) <= MAX_BYTES
-
-    def add(self, entry: Entry, data: bytes) -> None:
-        """Take the entry, as `encode` made it."""
-        if entry.agent not in self._agents:
+    def add(self, entry: Entry, data: bytes) -> bool:
+        """Take the entry, as `encode` made it; False when there is no room for it."""
+        size = self.size + len(data)
+        if (size > MAX_BYTES or len(self.entries) >= MAX_ENTRIES) and self.entries:
+            return False
+        if data[0] == _BRACE:
             self._agents[entry.agent] = len(self._agents)
         self.entries.append(entry)
         self._parts.append(data)
-        self.size += len(data)
+        self.size = size
+        return True
 
     def text(self) -> str:
         """The text of the group."""
@@ -57,31 +58,43 @@ class Lines:
 
 
 def _line(entry: Entry, agent: int) -> bytes:
-    query, patients = entry.query, entry.patients
-    if len(query) > MAX_QUERY:
-        query = query[:MAX_QUERY] + "…"
-    if len(patients) > MAX_PATIENTS:
-        patients = patients[:MAX_PATIENTS]
-    head = (entry.at, entry.interaction, entry.action, entry.status, agent, entry.type, entry.id, entry.version)
-    rest: tuple[Any, ...] = (patients, entry.request)
+    if len(entry.query) > MAX_QUERY or len(entry.patients) > MAX_PATIENTS:
+        _shorten(entry)
+    fields: tuple[Any, ...] = (
+        entry.at,
+        entry.interaction,
+        entry.action,
+        entry.status,
+        agent,
+        entry.type,
+        entry.id,
+        entry.version,
+        entry.query,
+        entry.patients,
+        entry.request,
+    )
     if entry.operation or entry.bundle or entry.purpose or entry.issue:
-        rest += (entry.operation, entry.bundle, entry.purpose, entry.issue)
+        fields += (entry.operation, entry.bundle, entry.purpose, entry.issue)
     try:
-        return _encode((*head, query, *rest)) + b"\n"
+        return _encode(fields) + b"\n"
     except UnicodeEncodeError:  # half a surrogate pair in a query
-        return _encode((*head, query.encode(errors="replace").decode(), *rest)) + b"\n"
+        return _encode((*fields[:8], fields[8].encode(errors="replace").decode(), *fields[9:])) + b"\n"
+
+
+def _shorten(entry: Entry) -> None:
+    if len(entry.query) > MAX_QUERY:
+        entry.query = entry.query[:MAX_QUERY] + "…"
+    entry.patients = entry.patients[:MAX_PATIENTS]
 
 
 def gathered(entries: Iterable[Entry]) -> Iterator[Lines]:
     """The entries in as many groups as they need."""
     lines = Lines()
     for entry in entries:
-        data = lines.encode(entry)
-        if lines.entries and not lines.fits(data):
+        if not lines.add(entry, lines.encode(entry)):
             yield lines
             lines = Lines()
-            data = lines.encode(entry)
-        lines.add(entry, data)
+            lines.add(entry, lines.encode(entry))
     if lines.entries:
         yield lines
 
@@ -159,14 +172,15 @@ def key(name: str) -> int:
 
 def names(entries: Iterable[Entry]) -> set[str]:
     """What a group is found by: patients (p), users (a) and the resources (e) of its entries that are no patients."""
-    found: set[str] = set()
+    patients: set[str] = set()
+    resources: set[tuple[str, str]] = set()
     agents: set[Agent] = set()
     for entry in entries:
-        for patient in entry.patients:
-            found.add("p" + patient)
+        patients.update(entry.patients)
+        resources.add((entry.type, entry.id))
         agents.add(entry.agent)
-        if entry.id:
-            found.add(f"pPatient/{entry.id}" if entry.type == "Patient" else f"e{entry.type}/{entry.id}")
+    found = {"p" + patient for patient in patients}
+    found.update([f"pPatient/{id_}" if type_ == "Patient" else f"e{type_}/{id_}" for type_, id_ in resources if id_])
     found.update(["a" + agent.user for agent in agents if agent.user])
     return found
 

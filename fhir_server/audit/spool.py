@@ -40,10 +40,14 @@ class File:
     memory: mmap.mmap
     lines: Lines = field(default_factory=Lines)
 
-    def write(self, data: bytes) -> None:
-        """Put the data behind what is there."""
-        at = self.lines.size
-        self.memory[at : at + len(data)] = data
+    def add(self, entry: Entry, data: bytes) -> bool:
+        """Write the entry; False when there is no room for it."""
+        lines = self.lines
+        at = lines.size
+        if at + len(data) > len(self.memory) or not lines.add(entry, data):
+            return False
+        self.memory[at : lines.size] = data
+        return True
 
     def close(self) -> None:
         """Let go of the file; it stays when it holds something."""
@@ -63,7 +67,7 @@ class Spool:
         self._folder = folder
         self._store = store
         self._max_pending = max_pending
-        self._pending = 0  # entries that are not in the database yet
+        self._waiting = 0  # entries in full files
         self._full: deque[File] = deque()  # the oldest first
         self._file: File | None = None
         self._shipping = asyncio.Lock()
@@ -79,16 +83,13 @@ class Spool:
     def append(self, entries: Sequence[Entry]) -> None:
         """Return when no end of this process can lose them. Raises Unavailable (503): then nothing may be answered."""
         file = self._file
-        if file is None or self._pending >= self._max_pending:
+        if file is None or self._waiting + len(file.lines.entries) >= self._max_pending:
             raise Unavailable("The audit trail takes no more entries now.", headers=_RETRY)
         for entry in entries:
-            data = file.lines.encode(entry)
-            if not file.lines.fits(data):
+            if not file.add(entry, file.lines.encode(entry)):
                 data = Lines().encode(entry)
                 file = self._turn(max(MAX_BYTES, len(data)))
-            file.write(data)
-            file.lines.add(entry, data)
-            self._pending += 1
+                file.add(entry, data)
 
     async def stop(self) -> None:
         """Bring what is left; what the database does not take stays in its file for the next process."""
@@ -111,7 +112,7 @@ class Spool:
             try:
                 await self.ship()
             except FhirError as error:
-                log.warning("audit entries wait", exception=type(error).__name__, count=self._pending)
+                log.warning("audit entries wait", exception=type(error).__name__, count=self._waiting)
 
     async def ship(self) -> None:
         """Take all entries to the database; a failure leaves them where they are."""
@@ -126,7 +127,7 @@ class Spool:
             # Given up meanwhile, it stays, and the next journey brings it, perhaps once more.
             await asyncio.shield(self._store(file.lines))
             self._full.popleft()
-            self._pending -= len(file.lines.entries)
+            self._waiting -= len(file.lines.entries)
             file.lines = Lines()
             file.close()
 
@@ -136,6 +137,7 @@ class Spool:
         if before is not None and before.lines.entries:
             before.memory.close()
             self._full.append(before)
+            self._waiting += len(before.lines.entries)
         elif before is not None:
             before.close()
         return self._file

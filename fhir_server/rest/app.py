@@ -325,7 +325,7 @@ class FhirApp:
 
     def _cors(self, x: Exchange) -> Headers:
         origin = x.headers.get(b"origin")
-        if origin not in self._origins or origin is None:
+        if origin is None or origin not in self._origins:
             return [(b"vary", b"origin")]
         exposed = b"ETag, Last-Modified, Location, Content-Location, X-Request-Id"
         return [

@@ -13,7 +13,7 @@ from fhir_server.definitions import RESOURCE_TYPES, compartments, type_definitio
 from fhir_server.outcomes import TooLarge
 from fhir_server.search.canonical import url_number
 from fhir_server.search.fields import DATE_SLOT, NAME_SLOT, Field, fields, unsearched
-from fhir_server.search.keys import MAX_KEY, OPEN_LOW, Draft, Index, Sink, fit
+from fhir_server.search.keys import MAX_KEY, OPEN_LOW, SUBSCRIBER, SUBSCRIBER_EXTENSION, Draft, Index, Sink, fit
 from fhir_server.search.paths import Hop
 from fhir_server.search.presence import Writer, writer
 from fhir_server.search.registry import find, kept, parameters, type_number
@@ -191,6 +191,8 @@ def _finishers(resource_type: str) -> Iterator[Callable[[Json, Draft], None]]:
             finish = special.finisher(parameter)
         if finish is not None:
             yield finish
+    if resource_type == "Subscription":
+        yield _subscribed
     if resource_type in PAIRS:
         yield _pair(resource_type, *PAIRS[resource_type])
     url = url_number(resource_type)
@@ -218,6 +220,13 @@ def _itself(number: str) -> Callable[[Json, Draft], None]:
             draft.keys[f"{number}>{resource['resourceType']}/{resource['id']}"] = None
 
     return finish
+
+
+def _subscribed(resource: Json, draft: Draft) -> None:
+    """By whom a Subscription was written, which the server notes in an extension: a key for access alone."""
+    for extension in resource.get("extension", ()):
+        if extension.get("url") == SUBSCRIBER_EXTENSION and "reference" in extension.get("valueReference", {}):
+            draft.keys[f"{SUBSCRIBER}>{extension['valueReference']['reference']}"] = None
 
 
 def _versioned(number: str) -> Callable[[Json, Draft], None]:

@@ -23,6 +23,9 @@ MAX_BEGINNING = _KEPT  # characters that every key has as they are, so that keys
 END = "\U0010ffff"  # sorts after every character that a key can have
 WIDE = "~"  # behind the number of a range that is wider than its kind's `width`
 DAY = 86_400_000_000  # microseconds
+# Whose a Subscription is: no search parameter has this number, so only access asks for such keys.
+SUBSCRIBER = "@su"
+SUBSCRIBER_EXTENSION = "http://fhir-server.example/ig/StructureDefinition/subscriber"
 OPEN_LOW, OPEN_HIGH = -(2**62), 2**62  # of dates that have no beginning or end
 
 

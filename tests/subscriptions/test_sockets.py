@@ -425,6 +425,24 @@ async def test_point_7_also_when_another_process_revokes(mongo_uri: str, databas
         assert await closed(client) == module.UNAUTHORIZED
 
 
+async def test_point_7_whoever_signed_in_on_the_socket_counts_as_well(here: Here) -> None:
+    subscribing, listening = await here.token(), await here.token()
+    await here.subscribe("s1", subscribing)
+    async with connect(here.url) as client:
+        await client.send(f"auth {listening}")
+        assert await heard(client) == ["authenticated"]
+        await client.send(f"bind-with-token {await here.binding(subscribing, 's1')}")
+        assert await bundles(client) == [("handshake", 0, [])]
+        await here.process.tokens.revoke_token(listening, "app")
+        assert await closed(client) == module.UNAUTHORIZED
+
+
+async def test_there_is_one_path(here: Here) -> None:
+    with pytest.raises(InvalidStatus) as caught:
+        await connect(f"ws://127.0.0.1:{here.port}/elsewhere")
+    assert caught.value.response.status_code == 403
+
+
 async def test_point_7_a_scope_taken_away_closes_and_nothing_more_is_told(here: Here) -> None:
     token = await here.token()
     await here.subscribe("s1", token)
