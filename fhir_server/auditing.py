@@ -78,24 +78,18 @@ def of_write(ctx: Context, unit: UnitOfWork, change: Write) -> None:
     """Let the unit carry the entry of this write."""
     if ctx.agent is None:
         return
+    entry = entry_of(ctx.agent, change)
+    entry.request, entry.purpose = ctx.request_id, ctx.principal.purpose
+    entry.bundle = "transaction" if ctx.unit is not None else ""
+    unit.audit.append(entry)
+
+
+def entry_of(agent: Agent, change: Write) -> Entry:
+    """The entry of a write; it goes with the write's unit."""
     interaction, letter, status = _WRITES.get(change.method, _DELETE)
     if interaction == "update" and (change.base is None or change.base.deleted):
         status = 201
-    unit.audit.append(
-        Entry(
-            now(),
-            interaction,
-            letter,
-            status,
-            ctx.agent,
-            type=change.type,
-            id=change.id,
-            patients=_written(change),
-            request=ctx.request_id,
-            purpose=ctx.principal.purpose,
-            bundle="transaction" if ctx.unit is not None else "",
-        )
-    )
+    return Entry(now(), interaction, letter, status, agent, type=change.type, id=change.id, patients=_written(change))
 
 
 def _written(change: Write) -> tuple[str, ...]:
@@ -129,12 +123,15 @@ def _kind(request: FhirRequest) -> str:
 
 def _referred(text: bytes, marks: tuple[bytes, ...]) -> tuple[str, ...]:
     """The patients that a resource or a Bundle, as it is stored, is about or refers to."""
-    found: dict[bytes, None] = {}
+    found: dict[str, None] = {}
     for mark in marks:
-        for part in text.split(mark, MAX_PATIENTS)[1:]:
-            id_ = part[:65].partition(b'"')[0]
-            found[id_ if b"/" not in id_ else id_.partition(b"/")[0]] = None
-    return tuple([f"Patient/{id_.decode('latin-1')}" for id_ in found])
+        start = text.find(mark)
+        while start >= 0 and len(found) < MAX_PATIENTS:
+            start += len(mark)
+            id_, _, _ = text[start : start + 65].partition(b'"')
+            found["Patient/" + id_.partition(b"/")[0].decode("latin-1")] = None
+            start = text.find(mark, start)
+    return tuple(found)
 
 
 def _named(resource: dict[str, Any]) -> tuple[str, ...]:

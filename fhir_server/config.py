@@ -97,6 +97,7 @@ class Settings(BaseSettings):
 
     # Subscriptions and real-time
     event_days: int = Field(30, ge=1, description="Events of subscriptions can be asked for again for so long.")
+    max_subscriptions: int = Field(200, ge=1, description="Subscriptions of one user that are not off (422 beyond).")
     allow_private_endpoints: bool = Field(
         False, description="Subscriptions may notify endpoints on this machine or a private network, also over http."
     )

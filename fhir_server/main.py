@@ -285,7 +285,9 @@ class Application:
         """What follows the changes, and those who listen to it."""
         rights = auth.subscribers if auth is not None else Everybody()
         database, repository = server.database, server.repository
-        following = Subscriptions(self._settings, database, repository, rights, server.base_url, context)
+        following = Subscriptions(
+            self._settings, database, repository, rights, server.base_url, context, trail=server.trail
+        )
         state["subscriptions"] = following
         await following.prepare()
         await started(following, stack)

@@ -27,6 +27,7 @@ from realtime import wire
 from realtime.door import Door
 from realtime.event import NAMESPACES, Call, Event, events
 from realtime.hub import Hub
+from realtime.limits import ACKNOWLEDGEMENTS, PACKETS, Bucket, Limit
 from realtime.manager import Relay
 from realtime.rooms import STAFF
 from realtime.socket import Socket, is_staff
@@ -38,6 +39,8 @@ Json = dict[str, Any]
 PING, PONG = 15, 10  # seconds: who does not answer is noticed within the sum
 MAX_BYTES = 128 * 1024  # of one packet from a client
 MAX_WAITING = 64  # events of a socket that wait for their turn
+MAX_ATTACHMENTS = 8  # of one packet, none of which any event takes
+MAX_SOCKETS = 50  # of one person in a namespace, in one process
 MAX_BACKLOG = 2000  # packets that wait to be taken by a client
 WATCH = 0.4  # seconds between two looks at everybody's token
 STRANGER = 10.0  # seconds that a connection may stay without a namespace
@@ -48,12 +51,29 @@ _RESERVED = frozenset({"connect", "disconnect", "connect_error"})  # never sent 
 class PacketServer(AsyncServer):  # type: ignore[misc]
     """python-socketio's server; what breaks the protocol ends the connection instead of filling the log."""
 
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._buckets: dict[tuple[str, Limit], Bucket] = {}  # by connection
+
     async def _handle_eio_message(self, eio_sid: str, data: Any) -> None:
+        socket = self.eio.sockets.get(eio_sid)
+        if socket is None or socket.closed:
+            return  # what was sent before it was hung up
         try:
+            self._admit(eio_sid, data)
             await super()._handle_eio_message(eio_sid, data)
+            pending = self._binary_packet.get(eio_sid)
+            if pending is not None and pending.attachment_count > MAX_ATTACHMENTS:
+                raise ValueError("too many attachments")
         except Exception as error:
             log.info("a packet was refused", exception=type(error).__name__)
             await self.hang_up(eio_sid)
+
+    def _admit(self, eio_sid: str, data: Any) -> None:
+        limit = ACKNOWLEDGEMENTS if data[:1] in ("3", "6") else PACKETS
+        bucket = self._buckets.get((eio_sid, limit)) or self._buckets.setdefault((eio_sid, limit), Bucket(limit))
+        if not bucket.take(limit):
+            raise ValueError("too many packets")
 
     async def _handle_event(self, eio_sid: str, namespace: str | None, id: int | None, data: Any) -> None:
         if not isinstance(data, list) or not data or not isinstance(data[0], str) or data[0] in _RESERVED:
@@ -62,6 +82,9 @@ class PacketServer(AsyncServer):  # type: ignore[misc]
 
     async def _handle_eio_disconnect(self, eio_sid: str, reason: str) -> None:
         await super()._handle_eio_disconnect(eio_sid, reason)
+        self._binary_packet.pop(eio_sid, None)
+        for limit in (PACKETS, ACKNOWLEDGEMENTS):
+            self._buckets.pop((eio_sid, limit), None)
         socket = self.eio.sockets.get(eio_sid)
         if socket is not None:
             socket.queue.put_nowait(None)  # a poll that still waits for packets is answered now
@@ -158,6 +181,8 @@ class Server:
             socket = Socket(
                 sid, namespace, header, principal, self._agent(scope, environ, principal), self._door.base_url(scope)
             )
+            if principal.user and self._hub.sockets.count(socket) >= MAX_SOCKETS:
+                raise TooManyRequests("Nobody may have more connections at a time.")
             self._hub.sockets.add(socket)
             await self._arrive(socket)
         except Exception as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -64,6 +65,7 @@ class Sockets:
     def __init__(self, authenticator: Authenticator | None) -> None:
         self._authenticator = authenticator
         self._all: dict[str, Socket] = {}
+        self._of: Counter[tuple[str, str]] = Counter()  # by user and namespace
 
     def __iter__(self) -> Iterator[Socket]:
         return iter(list(self._all.values()))
@@ -73,9 +75,19 @@ class Sockets:
 
     def add(self, socket: Socket) -> None:
         self._all[socket.sid] = socket
+        self._of[socket.user, socket.namespace] += 1
 
     def remove(self, sid: str) -> Socket | None:
-        return self._all.pop(sid, None)
+        socket = self._all.pop(sid, None)
+        if socket is not None:
+            self._of[socket.user, socket.namespace] -= 1
+            if not self._of[socket.user, socket.namespace]:
+                del self._of[socket.user, socket.namespace]
+        return socket
+
+    def count(self, socket: Socket) -> int:
+        """How many there are of its user in its namespace."""
+        return self._of[socket.user, socket.namespace]
 
     def is_known(self, socket: Socket) -> bool:
         """Whether the rights of the socket can be told without looking anything up."""

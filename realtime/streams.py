@@ -107,7 +107,7 @@ class Streams:
             return await self._sockets.principal(socket)
 
         window = asyncio.Semaphore(OUTSTANDING)
-        following = self._reader.follow(id_, after, now, beats=True)
+        following = self._reader.follow(id_, after, now, beats=True, agent=socket.agent)
         try:
             await self._pass_on(socket, following, window)
         except Ended as ended:

@@ -1,70 +1,143 @@
-"""All tests, in two processes side by side: `python -m scripts.run_tests`, what `make test` runs without ARGS.
+"""All tests, two folders of them side by side: `python -m scripts.run_tests`, what `make test` runs without ARGS.
 
-Each has a mongod of its own. FIRST is what takes about half of the time; everything else, also what is new, is the
-other half. The whole takes as long as the longer one.
+Each folder is a pytest of its own with a mongod of its own, forked from a process that has imported the server; as
+soon as one ends, the next begins. What it printed comes then, in one piece; the sum of all comes at the end.
 """
 
 from __future__ import annotations
 
-import subprocess
+import multiprocessing
+import os
+import re
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-FIRST = frozenset(
-    {
-        "access",
-        "audit",
-        "browser",
-        "clients",
-        "definitions",
-        "fhirpath",
-        "ig",
-        "interactions",
-        "leak",
-        "operations",
-        "packages",
-        "patching",
-        "reliability",
-        "rest",
-        "search",
-        "storage",
-        "terminology",
-        "validation",
-        "xml",
-    }
+AT_ONCE = 2
+# What takes more than a minute begins first, so that nothing long is left for the end; the others need no place here.
+LONGEST = (
+    "cli",
+    "smart_auth",
+    "reliability",
+    "clients",
+    "realtime",
+    "validation",
+    "rest",
+    "operations",
+    "subscriptions",
 )
+NO_TESTS = int(pytest.ExitCode.NO_TESTS_COLLECTED)  # for -k and the like, that is no failure of a folder
+COUNT = re.compile(r"(\d+) (passed|failed|skipped|deselected|xfailed|xpassed|warnings?|errors?)\b")
 
 
-def lanes() -> tuple[list[str], list[str]]:
-    """The folders and files of tests that each process runs."""
-    found = sorted((ROOT / "tests").iterdir())
-    every = [path for path in found if path.match("test_*.py") or any(path.glob("**/test_*.py"))]
-    first = [f"tests/{path.name}" for path in every if path.name in FIRST]
-    return first, [f"tests/{path.name}" for path in every if path.name not in FIRST]
+@dataclass(frozen=True)
+class Ended:
+    """How the tests of a folder ended, and what they printed."""
+
+    name: str
+    code: int  # of pytest; negative: the signal that killed it
+    text: str
+    seconds: float
+
+    @property
+    def failed(self) -> bool:
+        return self.code not in (0, NO_TESTS)
+
+    @property
+    def counts(self) -> Counter[str]:
+        """Tests by outcome, as the last line says: `{"passed": 12, "skipped": 1}`."""
+        last = self.text.rstrip().rpartition("\n")[2]
+        return Counter({outcome.rstrip("s"): int(number) for number, outcome in COUNT.findall(last)})
 
 
-def main() -> int:
-    """Exit status 0 when both are green; what they printed comes one after the other."""
+def parts(tests: Path) -> dict[str, list[str]]:
+    """The paths that one pytest runs, by folder: what begins first stands first. Files outside of folders are one."""
+    found = sorted(path for path in tests.iterdir() if path.is_dir() and any(path.glob("**/test_*.py")))
+    first = [path for name in LONGEST for path in found if path.name == name]
+    made = {path.name: [str(path)] for path in [*first, *found]}
+    alone = [str(path) for path in sorted(tests.glob("test_*.py"))]
+    return made | ({"tests": alone} if alone else {})
+
+
+def keep_bytecode() -> None:
+    """Without it each of the processes that tests start, some hundreds, would compile every module that it imports."""
+    if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
+        os.environ["PYTHONPYCACHEPREFIX"] = str(ROOT / "build" / "bytecode")
+
+
+def run(name: str, paths: list[str], arguments: Sequence[str], scratch: Path) -> Ended:
+    """Run pytest on the paths in a process of its own, to its end."""
     began = time.monotonic()
-    runs = [
-        subprocess.Popen(
-            [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *paths, *sys.argv[1:]],
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for paths in lanes()
-    ]
-    with ThreadPoolExecutor(len(runs)) as pool:  # neither waits for the other's reader
-        for text, _ in pool.map(lambda run: run.communicate(), runs):
-            print(text, flush=True)
-    print(f"Both took {time.monotonic() - began:.0f} s.")
-    return max(run.returncode for run in runs)
+    output = scratch / f"{name}.txt"
+    given = ["-q", "-p", "no:cacheprovider", f"--basetemp={scratch / name}", *paths, *arguments]
+    process = _context().Process(target=_pytest, args=(given, output))
+    process.start()
+    process.join()
+    text = output.read_text(errors="replace") if output.exists() else ""
+    assert process.exitcode is not None
+    return Ended(name, process.exitcode, text, time.monotonic() - began)
+
+
+def _pytest(arguments: list[str], output: Path) -> None:
+    with open(output, "wb") as file:
+        for standard in (1, 2):
+            os.dup2(file.fileno(), standard)
+    # What the server imports was imported before pytest could look at it; nothing in there is for pytest.
+    sys.exit(int(pytest.main(["-W", "ignore::pytest.PytestAssertRewriteWarning", *arguments])))
+
+
+def _context() -> multiprocessing.context.ForkServerContext:
+    made = multiprocessing.get_context("forkserver")
+    made.set_forkserver_preload(["fhir_server.main"])
+    return made
+
+
+def told(ended: Iterable[Ended], seconds: float) -> str:
+    """The sum: seconds and counts of each folder, what failed, and the counts of all."""
+    listed = sorted(ended, key=lambda one: -one.seconds)
+    lines = [f"{one.seconds:5.0f} s  {one.name:16} {_counted(one.counts)}{_trouble(one)}" for one in listed]
+    for one in listed:
+        lines += [line for line in one.text.splitlines() if one.failed and line.startswith(("FAILED ", "ERROR "))]
+    every = sum((one.counts for one in listed), Counter[str]())
+    return "\n".join([*lines, f"All took {seconds:.0f} s: {_counted(every)}."])
+
+
+def _counted(counts: Counter[str]) -> str:
+    return ", ".join(f"{number} {outcome}" for outcome, number in sorted(counts.items())) or "no tests"
+
+
+def _trouble(one: Ended) -> str:
+    return f"  FAILED (exit {one.code})" if one.failed else ""
+
+
+def main(tests: Path = ROOT / "tests", arguments: Sequence[str] = ()) -> int:
+    """Exit status 0 when every folder is green and at least one has tests."""
+    began = time.monotonic()
+    keep_bytecode()
+    done: list[Ended] = []
+    # Each thread waits for one process. A new folder for each run: nobody else's files, and none are left.
+    with TemporaryDirectory(prefix="tests-") as scratch, ThreadPoolExecutor(AT_ONCE) as pool:
+        waiting = [pool.submit(run, name, paths, arguments, Path(scratch)) for name, paths in parts(tests).items()]
+        try:
+            for future in as_completed(waiting):
+                done.append(future.result())
+                print(f"===== {done[-1].name}\n{done[-1].text}", flush=True)
+        except KeyboardInterrupt:  # which has reached those that run, too
+            pool.shutdown(cancel_futures=True)
+            raise
+    print(told(done, time.monotonic() - began))
+    if any(one.failed for one in done):
+        return 1
+    return NO_TESTS if all(one.code == NO_TESTS for one in done) else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(arguments=sys.argv[1:]))

@@ -22,7 +22,7 @@ from fhir_server.storage.database import Collection, Database
 
 Json = dict[str, Any]
 
-SECONDS = 30
+SECONDS = 300
 MAX_LENGTH = 128  # characters of what may be a token at all
 _NAMESPACE_EXISTS = 48
 

@@ -16,10 +16,11 @@ from typing import Any
 from pymongo import ReturnDocument
 
 from fhir_server.storage.database import Collection, Database
+from fhir_server.storage.processes import has_ended
 
 Json = dict[str, Any]
 
-SECONDS = 10.0  # for which a lease holds: what a killed process had is delivered by another after this
+SECONDS = 10.0  # for which a lease holds: what a killed process of another machine had is delivered after this
 _MICROS: Json = {"$multiply": [{"$toLong": "$$NOW"}, 1000]}
 _FREE: Json = {"$lte": ["$until", "$$NOW"]}  # where there is none, it is less than anything
 _MAY: Json = {"$or": [{"$lte": ["$due", _MICROS]}, {"$eq": ["$status", "requested"]}, {"$not": ["$attempts"]}]}
@@ -35,6 +36,13 @@ class Claims:
         self.holder = holder
         self.seconds = seconds
         self._until: Json = {"$add": ["$$NOW", int(seconds * 1000)]}
+
+    async def free(self) -> None:
+        """Give back what processes of this machine had that have ended, so that nobody waits for their leases."""
+        for holder in await self._rows.distinct("holder"):
+            incarnation = holder.rpartition("/")[0]
+            if incarnation and has_ended(incarnation):
+                await self._rows.update_many({"holder": holder}, {"$unset": {"holder": "", "until": ""}})
 
     async def channels(self, ids: Sequence[str]) -> dict[str, str]:
         """The channels of these subscriptions."""

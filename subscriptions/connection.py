@@ -13,6 +13,7 @@ import structlog
 
 from fhir_server.access import Principal
 from fhir_server.access.principal import ANYONE
+from fhir_server.audit.entry import NOBODY, Agent
 from fhir_server.config import Settings
 from fhir_server.outcomes import (
     BusinessRule,
@@ -28,6 +29,7 @@ from fhir_server.storage.database import Database
 from fhir_server.storage.repository import Repository
 from subscriptions import subscriber, wire
 from subscriptions.bindings import Bindings
+from subscriptions.disclosure import agent_of
 from subscriptions.notification import Notifications
 from subscriptions.reader import Ended, PrincipalNow, Reader, State
 from subscriptions.rights import Rights
@@ -93,6 +95,8 @@ class Socket:
     callers: Counter[tuple[str, str]]  # all sockets of the process, by name and client
     receive: Receive
     send: Send
+    address: str = ""  # network address and User-Agent of the client, for the audit trail
+    software: str = ""
     caller: tuple[str, str] | None = None  # whose it is, once that is known
     authorization: bytes | None = None
     bound: dict[str, Bound] = field(default_factory=dict)
@@ -152,7 +156,12 @@ class Socket:
     async def _read(self, authorization: bytes | None) -> None:
         if authorization is not None and not await self._heard(self._authenticate(authorization)):
             self.close(UNAUTHORIZED, "The access token does not hold.")
+        clock = asyncio.get_running_loop().time
+        began = clock()
         while not self._over.is_set():
+            if self.caller is None and clock() - began > IDLE:
+                self.close(NORMAL, "Nobody has signed in.")  # however much was said meanwhile
+                break
             try:
                 async with asyncio.timeout(IDLE):
                     message = await self.receive()
@@ -317,7 +326,9 @@ class Socket:
             since = await bound.principal()
             await self._greet(bound, state)
             start = state.count if after is None else after
-            events = reader.follow(bound.id, start, bound.principal, beats=bound.form == "bundle", since=since)
+            tells = bound.form == "bundle"
+            agent = self._agent(since) if tells else None  # a ping tells of no resource
+            events = reader.follow(bound.id, start, bound.principal, beats=tells, since=since, agent=agent)
             async with aclosing(events):
                 async for _, bundle in events:
                     if bound.form == "ping":
@@ -335,6 +346,11 @@ class Socket:
         except Exception as error:
             log.error("a websocket failed", exception=type(error).__name__)
             self.close(BROKEN, "The server failed.")
+
+    def _agent(self, principal: Principal | None) -> Agent:
+        if principal is None:
+            return NOBODY
+        return agent_of(principal, address=self.address, software=self.software)
 
     async def _end(self, bound: Bound, ended: Ended) -> None:
         """The authorization ends the socket; a subscription that is over ends what is bound to it."""

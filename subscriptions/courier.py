@@ -12,11 +12,13 @@ from pymongo.errors import PyMongoError
 from fhir_server import json
 from fhir_server.outcomes import Unavailable, Unprocessable
 from fhir_server.storage.repository import Repository
-from subscriptions import retry, wire
+from subscriptions import disclosure, retry, wire
 from subscriptions import subscription as definition
 from subscriptions.channel import DeliveryFailed, Kind, Outlets, Post, all_channels
 from subscriptions.claims import Claims
+from subscriptions.disclosure import Trail, agent_of
 from subscriptions.event import Event, Events
+from subscriptions.failure import where
 from subscriptions.hooks import Hooks
 from subscriptions.notification import Notifications
 from subscriptions.rights import Rights
@@ -48,6 +50,7 @@ class Courier:
     notifications: Notifications
     hooks: Hooks
     outlets: Outlets
+    trail: Trail | None = None
     disturbed: set[str] = field(default_factory=set)  # where something happened before they came to rest
     parsed: dict[str, tuple[int, Subscription]] = field(default_factory=dict)
 
@@ -64,8 +67,8 @@ class Courier:
             return await self._failed(row, failed)
         except (PyMongoError, Unavailable):
             raise
-        except Exception:
-            log.exception("a notification could not be made", subscription=row["_id"])
+        except Exception as error:
+            log.error("a notification could not be made", subscription=row["_id"], **where(error))
             return await self._failed(row, DeliveryFailed(NOT_MADE))
 
     async def _step(self, row: Json, subscription: Subscription) -> Json | None:
@@ -100,8 +103,8 @@ class Courier:
                 bundle = self.notifications.handshake(subscription, row.get("count", 0))
                 await self._send(subscription, "handshake", bundle)
             told = await self._arrived(row, {"shaken": row["version"]})
-            if told is None:
-                return None
+            if told is None or told["version"] != row["version"]:
+                return told  # meanwhile it is to go elsewhere, perhaps: that endpoint has not agreed
             row = told
         return await self._set(row, "active")
 
@@ -118,6 +121,8 @@ class Courier:
         if bundle is None:
             return await self.claims.note(row, {"sent": last})
         await self._send(subscription, "event-notification", bundle)
+        # Before it counts as sent: should the trail not take it, it is sent and recorded again.
+        await disclosure.record(self.trail, bundle, agent_of(principal), principal.purpose)
         return await self._arrived(row, {"sent": last})
 
     async def _next(self, row: Json, limit: int) -> list[Event]:
@@ -154,8 +159,8 @@ class Courier:
             try:
                 async with asyncio.timeout(HOOK_SECONDS):
                     await self.hooks.run(event)
-            except Exception:
-                log.exception("a hook failed and is called again", hook=row["_id"], number=event.number)
+            except Exception as error:
+                log.error("a hook failed and is called again", hook=row["_id"], number=event.number, **where(error))
                 return await self._failed(held, None)
             held = await self.claims.note(held, {"sent": event.number}, ("attempts", "failing"))
         return held
@@ -193,6 +198,8 @@ class Courier:
         noted = await self.claims.note(row, changes)
         if noted is None:
             return None
+        if noted["version"] != row["version"]:
+            return noted  # what failed is not what is wanted by now
         if failed is None:
             return await self._rest(noted, due=due)
         log.warning("a notification did not arrive", subscription=row["_id"], attempts=attempts, reason=failed.reason)

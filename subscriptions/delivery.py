@@ -21,7 +21,9 @@ from subscriptions.channel import Json, Outlets, all_channels
 from subscriptions.claims import SECONDS as LEASE
 from subscriptions.claims import Claims
 from subscriptions.courier import Courier
+from subscriptions.disclosure import Trail
 from subscriptions.event import Events
+from subscriptions.failure import where
 from subscriptions.hooks import CHANNEL as HOOK
 from subscriptions.hooks import Hooks
 from subscriptions.notification import Notifications
@@ -33,6 +35,7 @@ log = structlog.get_logger(__name__)
 AT_ONCE = 64  # deliveries of one process
 SLOW_AT_ONCE = 16  # of these, to endpoints that were slow or failed the last time
 SLOW = 2.0  # seconds
+SLOW_FOR = 300.0  # seconds for which one counts as slow, so that nobody is slow every other time
 STEPS = 50  # of one subscription before others have a turn
 POLL = 1.0  # seconds between two looks for what is due
 SWEEP = 5  # looks after which everything is looked at
@@ -65,12 +68,13 @@ class Deliverers:
         *,
         outlets: Outlets | None = None,
         lease_seconds: float = LEASE,
+        trail: Trail | None = None,
     ) -> None:
         self._clock = repository.flusher.clock
         self._claims = Claims(database, f"{database.incarnation}/{secrets.token_hex(4)}", lease_seconds)
         self._lease = lease_seconds
         self._outlets = outlets or Outlets.of(settings, repository.history.base_url)
-        self._courier = Courier(self._claims, repository, rights, events, notifications, hooks, self._outlets)
+        self._courier = Courier(self._claims, repository, rights, events, notifications, hooks, self._outlets, trail)
         self._hooks = hooks
         self._pushing = {HOOK, *(name for name, channel in all_channels().items() if channel.send is not None)}
         self._channels: dict[str, str] = {}  # of subscriptions that signals named
@@ -80,7 +84,7 @@ class Deliverers:
         self._turns: dict[str, asyncio.Task[None]] = {}
         self._again: set[str] = set()  # named while they had their turn
         self._held: set[str] = set()
-        self._slow: set[str] = set()
+        self._slow: dict[str, float] = {}  # until when
         self._slow_now = 0
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._sure = -inf  # until when our leases hold
@@ -135,14 +139,17 @@ class Deliverers:
                 await self._give_turns_to_named()
                 if _seconds() >= next_poll:
                     next_poll = _seconds() + POLL
-                    ask = self._claims.forgotten if looks % SWEEP == 0 else self._claims.due
+                    sweeps = looks % SWEEP == 0
+                    if sweeps:
+                        await self._claims.free()
+                    ask = self._claims.forgotten if sweeps else self._claims.due
                     self._give_turns(await ask(self._pushing, self._clock.now()))
                     looks += 1
             except (PyMongoError, Unavailable) as error:
                 log.warning("what is to be delivered cannot be seen", exception=type(error).__name__)
                 await asyncio.sleep(POLL)
-            except Exception:
-                log.exception("what is to be delivered cannot be seen")
+            except Exception as error:
+                log.error("what is to be delivered cannot be seen", **where(error))
                 await asyncio.sleep(POLL)
             with suppress(TimeoutError):
                 async with asyncio.timeout(max(0.0, next_poll - _seconds())):
@@ -177,7 +184,7 @@ class Deliverers:
 
     async def _turn(self, id_: str) -> None:
         async with self._slots:
-            slow = id_ in self._slow
+            slow = self._slow.get(id_, -inf) > _seconds()
             if self._stopping or (slow and self._slow_now >= SLOW_AT_ONCE):
                 return  # the poll comes back to it
             self._slow_now += slow
@@ -186,11 +193,14 @@ class Deliverers:
                 longest = await self._deliver(id_)
             except (PyMongoError, Unavailable) as error:
                 log.warning("a delivery was put off", subscription=id_, exception=type(error).__name__)
-            except Exception:
-                log.exception("a delivery was put off", subscription=id_)
+            except Exception as error:
+                log.error("a delivery was put off", subscription=id_, **where(error))
             finally:
                 self._slow_now -= slow
-                (self._slow.add if longest > SLOW else self._slow.discard)(id_)
+                if longest > SLOW:
+                    self._slow[id_] = _seconds() + SLOW_FOR
+                elif not slow:
+                    self._slow.pop(id_, None)
 
     async def _deliver(self, id_: str) -> float:
         """Take the lease, and step until nothing is left, or others have waited; the longest step's seconds."""

@@ -17,6 +17,7 @@ from pymongo.errors import PyMongoError
 from fhir_server.rest import metrics
 from fhir_server.storage.database import Database
 from fhir_server.storage.repository import Repository
+from subscriptions.failure import where
 from subscriptions.feed import Feed, HistoryLost
 from subscriptions.hooks import Hooks
 from subscriptions.lease import Lease, LeaseLost
@@ -95,8 +96,8 @@ class Engine:
                 log.info("another process leads the subscriptions")
             except (PyMongoError, Disagreement) as error:
                 log.warning("subscriptions interrupted", exception=type(error).__name__)
-            except Exception:
-                log.exception("subscriptions interrupted")
+            except Exception as error:
+                log.error("subscriptions interrupted", **where(error))
             else:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._free.wait(), STANDING_BY)
@@ -111,7 +112,7 @@ class Engine:
                 await self.lease.give_back()
                 if led:
                     await self._signals.publish("engine", {})
-        except (PyMongoError, TimeoutError) as error:
+        except Exception as error:  # whatever it is, this process will lead again
             log.warning("the lease is not given back", exception=type(error).__name__)
         self.lease.epoch = 0
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fhir_server.change import Interaction
+from subscriptions.condition import coarseness
 from subscriptions.filters import Condition
 from subscriptions.topic import Topic
 
@@ -127,6 +128,6 @@ class Index:
 
 
 def _keys(entry: Entry, type_: str) -> frozenset[str] | None:
-    """Keys of which a resource of the type must have one; None when no condition tells. The fewest are the rarest."""
+    """Keys of which a resource of the type must have one, those that tell resources apart best; None: no keys do."""
     told = [keys for keys in (one.keys_of(type_) for one in entry.conditions) if keys is not None]
-    return min(told, key=lambda keys: (len(keys), sorted(keys)), default=None)
+    return min(told, key=lambda keys: (coarseness(keys), sorted(keys)), default=None)

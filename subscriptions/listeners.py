@@ -9,6 +9,7 @@ from contextlib import suppress
 import structlog
 
 from fhir_server.change import Change
+from subscriptions.failure import where
 
 log = structlog.get_logger(__name__)
 
@@ -54,5 +55,5 @@ class Listeners:
             for listener in tuple(self.types.get(change.type, ())):
                 try:
                     await listener(change)
-                except Exception:
-                    log.exception("a listener failed", type=change.type)
+                except Exception as error:
+                    log.error("a listener failed", type=change.type, **where(error))

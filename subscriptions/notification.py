@@ -16,6 +16,7 @@ from typing import Any, Literal, Protocol
 from fhir_server.access import Principal
 from fhir_server.storage.repository import Repository
 from fhir_server.storage.stored import Stored, instant
+from subscriptions.disclosure import Disclosed, Notification
 from subscriptions.event import Event
 from subscriptions.extensions import BACKPORT
 from subscriptions.shape import Shapes
@@ -64,7 +65,7 @@ class Notifications:
         *,
         kind: Kind = "event-notification",
         content: Content | None = None,
-    ) -> Json | None:
+    ) -> Notification | None:
         """The notification of these events, in their order; None when the principal may know of none of them.
 
         `count` is the number of the last event there has been. Events that the principal may not know of are left
@@ -72,7 +73,12 @@ class Notifications:
         """
         level = content or subscription.level
         told = await self.told(subscription, events, principal, level)
-        return self._bundle(subscription, count, told, kind, level) if told else None
+        if not told:
+            return None
+        foci, included = [one.focus for one in told], [each for one in told for each in one.included]
+        named = (tuple(foci), tuple(included)) if level != "empty" else ()
+        disclosed = Disclosed(subscription.id, tuple(one.event.number for one in told), *named)
+        return Notification(self._bundle(subscription, count, told, kind, level), disclosed)
 
     async def events(
         self, subscription: Subscription, count: int, events: Sequence[Event], principal: Principal, content: Content

@@ -18,9 +18,12 @@ from pymongo.read_concern import ReadConcern
 
 from fhir_server import json
 from fhir_server.access import Principal
+from fhir_server.audit.entry import Agent
 from fhir_server.outcomes import Unavailable
 from fhir_server.storage.database import Collection, Database
+from subscriptions import disclosure
 from subscriptions import subscription as definition
+from subscriptions.disclosure import Trail
 from subscriptions.event import Event, Events, event_id, from_document
 from subscriptions.notification import Notifications
 from subscriptions.rights import Rights
@@ -71,6 +74,7 @@ class State:
 @dataclass(slots=True, eq=False)
 class _Follower:
     principal_now: PrincipalNow
+    agent: Agent | None = None
     woken: asyncio.Event = field(default_factory=asyncio.Event)
     before: Principal | None = None
     ended: Why | None = None
@@ -103,13 +107,21 @@ class Reader:
     """What sockets read: `follow` for the events of one subscription, `state` for what it is."""
 
     def __init__(
-        self, database: Database, events: Events, notifications: Notifications, rights: Rights, signals: Signals
+        self,
+        database: Database,
+        events: Events,
+        notifications: Notifications,
+        rights: Rights,
+        signals: Signals,
+        *,
+        trail: Trail | None = None,
     ) -> None:
         self._active: Collection = database.system["sub_active"].with_options(read_concern=_MAJORITY)
         self._events = events
         self._batches = _Batches(database.system["sub_events"])
         self._notifications = notifications
         self._rights = rights
+        self._trail = trail
         self._followed: dict[str, _Followed] = {}
         self._look = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -153,16 +165,18 @@ class Reader:
         *,
         beats: bool = False,
         since: Principal | None = None,
+        agent: Agent | None = None,
     ) -> AsyncGenerator[tuple[int, Json], None]:
         """The notification bundles of the events after a number, in order, each event once, until Ended is raised.
 
         Each comes with the number of its last event, made with the rights that `principal_now` tells at that moment;
-        what may not be seen is left out, so numbers may be missing. With `beats`, heartbeats come between them, at
-        the interval that the Subscription asks for, with the number of the event before. `since` is whom it is for, as
-        they were when they asked; less than that ends it. Who does not take the next one is waited for: nothing is
-        buffered here. To be closed (`aclosing`) by whoever leaves early.
+        what may not be seen is left out, so numbers may be missing. What it discloses to the `agent` is in the audit
+        trail by then; without an agent it is only told that something happened. With `beats`, heartbeats come between
+        them, at the interval that the Subscription asks for, with the number of the event before. `since` is whom it
+        is for, as they were when they asked; less than that ends it. Who does not take the next one is waited for:
+        nothing is buffered here. To be closed (`aclosing`) by whoever leaves early.
         """
-        me = _Follower(principal_now, before=since)
+        me = _Follower(principal_now, agent, before=since)
         followed = self._followed.setdefault(subscription_id, _Followed())
         followed.followers.add(me)
         try:
@@ -199,6 +213,8 @@ class Reader:
             number = events[-1].number
             principal = await self._rightful(state, me)
             bundle = await self._notifications.event_bundle(state.subscription, number, events, principal)
+            if me.agent is not None:
+                await disclosure.record(self._trail, bundle, me.agent, principal.purpose)
             await self._rightful(state, me)  # what was revoked while the bundle was made is not sent
         except (PyMongoError, Unavailable) as error:
             log.warning("events of a subscription not read", exception=type(error).__name__)

@@ -18,10 +18,10 @@ from fhir_server.context import Context
 from fhir_server.outcomes import BusinessRule, FhirError, Forbidden, SignInRequired, Unprocessable
 from fhir_server.registry import rule
 from fhir_server.storage.unit_of_work import UnitOfWork, Write
-from subscriptions import filters
+from subscriptions import filters, quota
 from subscriptions.channel import all_channels
 from subscriptions.serving import Service, service
-from subscriptions.subscriber import marker, owner, signed
+from subscriptions.subscriber import is_own, marker, owner, owners, signed
 from subscriptions.subscription import Subscription, parse
 from subscriptions.topic import Topic
 
@@ -56,6 +56,9 @@ async def life(ctx: Context, change: Write, unit: UnitOfWork) -> None:
     if ctx.principal.is_anonymous:
         raise SignInRequired("Sign in to subscribe.")
     served = service(ctx)
+    if before is not None and await _is_anothers(ctx, served, change.id):
+        change.resource = _by_another(change.resource, before)
+        return
     wanted = parse(change.resource)
     remembered = served.rights.remember(ctx.principal)
     is_same = _is_same(change.resource, before) and await owner(served.database, change.id) == remembered
@@ -63,6 +66,7 @@ async def life(ctx: Context, change: Write, unit: UnitOfWork) -> None:
     if status != "off":
         await served.topics.refresh()
         _check(ctx, served, wanted)
+        await quota.check(ctx, served.database, change, unit)
     error = before.get("error") if before is not None and status == before["status"] else None
     change.resource = signed(_stored(change.resource, status, error), ctx.principal)
     unit.markers.append(marker(change.id, ctx.principal, remembered))
@@ -73,6 +77,21 @@ def _by_server(resource: Json, before: Json | None) -> Json:
     if before is not None and _without(resource, _SERVERS) == _without(before, _SERVERS):
         return resource
     return _stored(resource, "off", resource.get("error"))
+
+
+async def _is_anothers(ctx: Context, served: Service, id_: str) -> bool:
+    marker = (await owners(served.database, [id_])).get(id_)
+    return marker is not None and not is_own(ctx.principal, marker)
+
+
+def _by_another(resource: Json, before: Json) -> Json:
+    """Others may switch it off; it stays its subscriber's. Raises Forbidden (403) for anything else.
+
+    Their rights would be spent at the endpoint that the subscriber chose, or the subscriber's at theirs.
+    """
+    if resource.get("status") != "off" or _without(resource, _SERVERS) != _without(before, _SERVERS):
+        raise Forbidden("Somebody else's Subscription can be switched off, and is not changed otherwise.")
+    return _stored(before, "off", None)
 
 
 def _status(before: str, asked: str, *, is_same: bool) -> str:

@@ -12,6 +12,7 @@ from subscriptions import store
 from subscriptions.bindings import Bindings
 from subscriptions.connection import Authenticator, Served
 from subscriptions.delivery import Deliverers
+from subscriptions.disclosure import Trail
 from subscriptions.engine import Engine
 from subscriptions.event import Events
 from subscriptions.hooks import Hooks
@@ -25,7 +26,8 @@ from subscriptions.topics import Topics
 class Subscriptions:
     """Topics, the engine (which works in one process at a time), deliveries and what sockets read.
 
-    `make_context` gives the server's own context, for hooks and for what the server changes itself.
+    `make_context` gives the server's own context, for hooks and for what the server changes itself. What notifications
+    disclose is recorded in the `trail`.
     """
 
     def __init__(
@@ -36,6 +38,8 @@ class Subscriptions:
         rights: Rights,
         base_url: str,
         make_context: Callable[[], Context],
+        *,
+        trail: Trail | None = None,
     ) -> None:
         self.settings = settings
         self.database = database
@@ -49,9 +53,17 @@ class Subscriptions:
         self.hooks = Hooks(repository, make_context)
         self.engine = Engine(database, repository, self.topics, rights, self.signals, self.hooks, base_url)
         self.deliverers = Deliverers(
-            database, repository, rights, self.events, self.notifications, settings, self.signals, self.hooks
+            database,
+            repository,
+            rights,
+            self.events,
+            self.notifications,
+            settings,
+            self.signals,
+            self.hooks,
+            trail=trail,
         )
-        self.reader = Reader(database, self.events, self.notifications, rights, self.signals)
+        self.reader = Reader(database, self.events, self.notifications, rights, self.signals, trail=trail)
 
     def served(self, authenticator: Authenticator | None, origins: Container[bytes]) -> Served:
         """What the websocket of subscriptions works with; without an authenticator everybody is ANYONE."""

@@ -29,8 +29,13 @@ class Topics(Protocol):
 class Bindings(Protocol):
     """Tokens that a websocket is bound to subscriptions by."""
 
-    async def issue(self, subscription_ids: list[str], owner: Json, seconds: int) -> tuple[str, datetime]:
-        """A new token for them, good for so long, with the rights of `owner` (Rights.remember); when it ends."""
+    async def issue(
+        self, subscription_ids: list[str], owner: Json, seconds: int, *, after: int | None = None
+    ) -> tuple[str, datetime]:
+        """A new token for them, good for so long, with the rights of `owner` (Rights.remember); when it ends.
+
+        `after` is the event to go on from; None: from now.
+        """
 
 
 class Service(Protocol):

@@ -13,6 +13,7 @@ from pymongo import CursorType, WriteConcern
 from pymongo.errors import PyMongoError
 
 from fhir_server.storage.database import Collection, Database
+from subscriptions.failure import where
 
 log = structlog.get_logger(__name__)
 
@@ -71,8 +72,8 @@ class Signals:
         for listener in tuple(self._listeners.get(kind, ())):
             try:
                 listener(data)
-            except Exception:
-                log.exception("a listener of signals failed", kind=kind)
+            except Exception as error:
+                log.error("a listener of signals failed", kind=kind, **where(error))
 
     async def _follow(self) -> None:
         first = True

@@ -28,6 +28,7 @@ Scope = MutableMapping[str, Any]
 
 PATH = "/websocket"
 MAX_STRANGERS = 1000  # sockets of nobody known yet, in one process
+MAX_FROM_ADDRESS = 100  # of these, from one network address: nobody keeps out everybody else
 
 
 class Sockets:
@@ -44,11 +45,13 @@ class Sockets:
             return
         await receive()
         headers = dict(scope["headers"])
-        strangers = sum(one.caller is None for one in self.open)
-        if not self._may_connect(scope, headers) or strangers >= MAX_STRANGERS:
+        address, software = self._base_urls.caller(scope, headers), headers.get(b"user-agent", b"").decode("latin-1")
+        strangers = [one.address for one in self.open if one.caller is None]
+        full = len(strangers) >= MAX_STRANGERS or strangers.count(address) >= MAX_FROM_ADDRESS
+        if full or not self._may_connect(scope, headers):
             await send({"type": "websocket.close", "code": POLICY})  # which answers 403
             return
-        socket = Socket(self.served, self.callers, receive, send)
+        socket = Socket(self.served, self.callers, receive, send, address, software)
         self.open.add(socket)
         try:
             await send({"type": "websocket.accept"})

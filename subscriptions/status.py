@@ -10,12 +10,16 @@ from typing import Literal
 import structlog
 
 from fhir_server.access.principal import SYSTEM
+from fhir_server.audit.entry import Agent
+from fhir_server.auditing import entry_of
 from fhir_server.storage.repository import Repository
 from fhir_server.storage.unit_of_work import Lost, UnitOfWork, Write
 
 log = structlog.get_logger(__name__)
 
 Status = Literal["active", "error", "off"]
+
+_SERVER = Agent(SYSTEM.name)  # who writes, as the audit trail names it
 
 # What may follow what. Nothing follows off: only who subscribed turns a subscription on again, by asking for it.
 _FROM: dict[str, frozenset[str]] = {
@@ -47,6 +51,7 @@ async def change_status(repository: Repository, id_: str, version: int, status: 
     write.prepare()
     unit = UnitOfWork()
     unit.add(write)
+    unit.audit.append(entry_of(_SERVER, write))
     try:
         await repository.commit(unit)
     except Lost:

@@ -36,6 +36,7 @@ async def prepare(database: Database, *, event_days: int) -> None:
             if error.code != _NAMESPACE_EXISTS:
                 raise
     await database.system["sub_active"].create_index([("channel", 1), ("due", 1)], name="channel_due")
+    await database.system["sub_active"].create_index([("owner.client", 1)], name="client", sparse=True)
     await database.system["sub_events"].create_index(
         [("stored", 1)], name="stored", expireAfterSeconds=event_days * 86_400
     )

@@ -39,6 +39,12 @@ def signed(resource: Json, principal: Principal) -> Json:
     return {**kept, **({"extension": others} if others else {})}
 
 
+def user_of(resource: Mapping[str, Any]) -> str:
+    """The user who signed the Subscription, "Practitioner/1"; "" for a service's."""
+    signatures = (one for one in resource.get("extension", ()) if one.get("url") == SUBSCRIBER_EXTENSION)
+    return next((str(one.get("valueReference", {}).get("reference", "")) for one in signatures), "")
+
+
 def is_own(principal: Principal, marker: Mapping[str, Any] | None) -> bool:
     """Whether the caller is who wrote it: the same user by whichever app, or the same backend service."""
     if principal.is_open:

@@ -12,6 +12,7 @@ from fhir_server.change import Change
 from fhir_server.rest import metrics
 from fhir_server.storage.database import Database
 from fhir_server.storage.repository import Repository
+from fhir_server.storage.stored import Stored
 from subscriptions.actives import Actives
 from subscriptions.feed import Feed, Place, database_time, load, stored_since
 from subscriptions.hooks import Hooks
@@ -97,6 +98,8 @@ class Term:
         log.warning("changes are read again by their stamps", since=since)
         async with Feed(self._database, None) as fresh:
             start = fresh.start
+        for id_ in await self.actives.erased():  # of which no version is left to be read again
+            await self._remove(id_)
         self._doubt = await Doubt.load(self._database, {"since": since, "until": 0})
         async for rows in stored_since(self._database, since):
             await self.follow(rows, again=True)
@@ -151,11 +154,10 @@ class Term:
             change = changes.get(f"{row['r']}/{row['v']}")
             if change is not None:
                 await self._judge(change, again)
-                if change.type == SUBSCRIPTION:
-                    await self._subscription(change)
-                elif change.type == TOPIC:
-                    await self._topics.changed(change)
-                    self.actives.renew()
+            elif row.get("d"):
+                change = _erased(row)
+            if change is not None and change.type in DEFINING:
+                await self._define(change)
             if not again:
                 self._place = Place(row["_id"], row["clusterTime"].time * 1_000_000).fields()
             if len(self._plan.events) >= MOST_EVENTS:
@@ -177,6 +179,14 @@ class Term:
                     continue
                 self._doubt.known.add(known)
             self._plan.number(entry, change)
+
+    async def _define(self, change: Change) -> None:
+        """From here on judge by what the change leaves."""
+        if change.type == SUBSCRIPTION:
+            await self._subscription(change)
+        else:
+            await self._topics.changed(change)
+            self.actives.renew()
 
     async def _subscription(self, change: Change) -> None:
         """From here on go by this version of the Subscription."""
@@ -225,6 +235,13 @@ class Term:
         if self._doubt is not None and row["clusterTime"].time * 1_000_000 > self._doubt.until:
             self._doubt = None
             self._lease.place["doubt"] = None
+
+
+def _erased(row: Json) -> Change:
+    """The end of a resource of which nothing is left: $erase shows the stream a deletion that nobody can read."""
+    type_, _, id_ = row["r"].partition("/")
+    gone = Stored(type_, id_, row["v"], row["u"], deleted=True)
+    return Change(type_, id_, row["v"], "delete", row["u"], gone, None)
 
 
 def _parts(rows: list[Json]) -> Iterator[list[Json]]:

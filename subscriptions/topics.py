@@ -37,7 +37,7 @@ class Topics:
         self._base_url = base_url
         self._by_key: dict[str, Topic] = {}  # "Basic/topic-case"
         self._by_url: dict[str, Topic] = {}
-        self._versions: dict[str, int] = {}  # what is known of each Basic that is a topic, so that none goes back
+        self._stamps: dict[str, int] = {}  # of what is known of each Basic that is a topic, so that none goes back
         self._mark: object = None
         self._reading = asyncio.Lock()
 
@@ -57,7 +57,7 @@ class Topics:
     async def _load(self, mark: object) -> None:
         stored = [one async for one in stored_topics(self._repository, self._base_url)]
         self._put({one.key: topic for one in stored if (topic := _accepted(one)) is not None})
-        self._versions = {one.key: one.version for one in stored}
+        self._stamps = {one.key: one.updated for one in stored}
         self._mark = mark
 
     def get(self, url: str) -> Topic | None:
@@ -76,9 +76,9 @@ class Topics:
             return
         async with self._reading:
             topic = _accepted(change.after)
-            if change.version < self._versions.get(change.key, 0) or (topic is None and change.key not in self._by_key):
+            if change.at < self._stamps.get(change.key, 0) or (topic is None and change.key not in self._by_key):
                 return
-            self._versions[change.key] = change.version
+            self._stamps[change.key] = change.at
             others = {key: one for key, one in self._by_key.items() if key != change.key}
             self._put(others | ({change.key: topic} if topic is not None else {}))
 

@@ -15,15 +15,19 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
+from argon2 import PasswordHasher
 from pymongo import MongoClient
 
 from fhir_server.config import Settings
 from fhir_server.storage.embedded import PrivateMongod
 from fhir_server.storage.mongod import mongod_problem
+from scripts.run_tests import keep_bytecode
+from smart_auth import passwords
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
+keep_bytecode()
 # Most tests count what they stored themselves; tests/ig loads the guide.
 os.environ.setdefault("FHIR_GUIDE", "false")
 # And most ask nothing of who calls; tests/smart_auth, tests/leak and tests/clients do.
@@ -47,6 +51,14 @@ def mongo_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         pytest.fail(problem, pytrace=False)
     with PrivateMongod(tmp_path_factory.mktemp("mongod"), cache_gb=0.5) as uri:
         yield uri
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_passwords() -> Iterator[None]:
+    """What argon2 costs is for who guesses; in this process each hash takes the least. Those we start pay it all."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(passwords, "_hasher", PasswordHasher(time_cost=1, memory_cost=64, parallelism=1))
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 """Which resources are a patient's, and which are nobody's: as conditions on stored documents.
 
 R4's Patient compartment, with what it leaves open decided here (docs/access.md): a Task is its `for` patient's, a
-Device the patient's it is for; a Communication or discussion labelled as the team's own is not the patient's.
+Device the patient's it is for; what is labelled as the team's own talk is not the patient's.
 https://hl7.org/fhir/R4/compartmentdefinition-patient.html
 """
 
@@ -11,10 +11,10 @@ from collections.abc import Collection, Iterable
 from functools import cache
 from typing import Any
 
+from fhir_server.access.labels import label_keys
 from fhir_server.definitions import compartments
-from fhir_server.search.compile import compartment_numbers, compile
+from fhir_server.search.compile import compartment_numbers
 from fhir_server.search.fields import fields
-from fhir_server.search.parse import conditional
 
 Document = dict[str, Any]
 
@@ -71,9 +71,10 @@ _DECIDED = {
 # A Binary is whose its securityContext is, which is looked up when it is judged: no stored document has such a key.
 BINARY, CONTEXT = "Binary", "#"
 SUBSCRIPTION = "Subscription"  # is whose the server's extension says (search/keys.py)
-# What the compartment takes in and must not: resources of these types with this label.
-TEAM = ("http://fhir-server.example/ig/CodeSystem/discussion-label", "team")
-_TEAM_TALK = frozenset({"Communication", "CommunicationRequest", "Basic"})
+# What the compartment takes in and must not: resources with this security label, ig/input/fsh/label.fsh.
+TEAM = ("http://fhir-server.example/ig/CodeSystem/record-label", "team-discussion")
+# Who somebody is, what they have decided and who looked at them: no label takes that from them.
+_ALWAYS_THEIRS = frozenset({"Patient", "Consent", "AuditEvent"})
 
 
 def of_patients(type_: str, patients: Collection[str]) -> Document | None:
@@ -83,7 +84,7 @@ def of_patients(type_: str, patients: Collection[str]) -> Document | None:
         return None
     keys = [f"{number}>{patient}" for number in numbers for patient in sorted(patients)]
     theirs: Document = {"k": keys[0] if len(keys) == 1 else {"$in": keys}}
-    return {"$and": [theirs, {"$nor": [team_talk(type_)]}]} if type_ in _TEAM_TALK else theirs
+    return theirs if type_ in _ALWAYS_THEIRS else {"$and": [theirs, _not_team_talk(type_)]}
 
 
 @cache
@@ -99,15 +100,9 @@ def patient_numbers(type_: str) -> tuple[str, ...]:
 
 
 @cache
-def team_talk(type_: str) -> Document:
-    """What the team says among itself."""
-    return labelled(type_, *TEAM)
-
-
-@cache
-def labelled(type_: str, system: str, code: str) -> Document:
-    """Resources of the type with this security label."""
-    return compile(conditional(type_, f"_security={system}|{code}", "")).filter
+def _not_team_talk(type_: str) -> Document:
+    """All but what the team says among itself."""
+    return {"k": {"$nin": list(label_keys(type_, [TEAM]))}}
 
 
 def is_personal(type_: str) -> bool:

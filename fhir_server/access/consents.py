@@ -16,12 +16,14 @@ from fhir_server.access.compartment import patient_numbers
 from fhir_server.access.formulas import Document, Formula, all_of, among, any_of, none_of
 from fhir_server.access.principal import Principal
 from fhir_server.access.provisions import (
+    LEVELS,
     MAX_PATIENT_WEIGHT,
     MAX_PROVISIONS,
     MAX_WEIGHT,
     Caller,
     Provision,
     Reader,
+    levels,
     period,
     provisions,
     weight,
@@ -33,12 +35,12 @@ Json = dict[str, Any]
 
 __all__ = ["Caller", "Rule", "compile_consents", "emergencies", "next_change", "panel_of", "restriction", "shared"]
 
-# Consent.category: how much a share opens, the most first; a share that does not say is limited.
-SHARING = "http://fhir-server.example/ig/CodeSystem/sharing-level"
-LEVELS = ("owner", "full", "limited", "emergency")
-# Of $break-glass: category of its Consent, code of its Task, category of its Communication, whom both are for.
+OFFICER = "privacy-officer"  # the role
+# Of $break-glass (ig/input/fsh/record.fsh): category of its Consent, category of its Communication, whom that and the
+# Task are for, and the Task's code.
 PRIVACY = "http://fhir-server.example/ig/CodeSystem/privacy"
-BREAK_GLASS, REVIEW, ALERT, OFFICER = "break-glass", "break-glass-review", "alert", "privacy-officer"
+BREAK_GLASS, ALERT, FOR_OFFICERS = (PRIVACY, "break-glass"), (PRIVACY, "alert"), (PRIVACY, "privacy-officer")
+REVIEW = ("http://fhir-server.example/ig/CodeSystem/task-kind", "review-emergency-access")
 
 _SCOPE = "http://terminology.hl7.org/CodeSystem/consentscope"
 _OTHER_SCOPES = frozenset({"research", "adr"})
@@ -169,13 +171,14 @@ def _is_current(provision: Json, now: int) -> bool:
 
 
 def _level(resource: Json) -> str:
-    codes = {code for code in LEVELS if _has_category(resource, SHARING, code)}
-    return next((level for level in reversed(LEVELS) if level in codes), "limited")
+    """The least that it names."""
+    found = levels(resource.get("provision", {}))
+    return next((level for level in reversed(LEVELS) if level in found), "limited")
 
 
-def _has_category(resource: Json, system: str, code: str) -> bool:
+def _is_emergency(resource: Json) -> bool:
     codings = (coding for concept in resource.get("category", ()) for coding in concept.get("coding", ()))
-    return any(one.get("system") == system and one.get("code") == code for one in codings)
+    return any((one.get("system"), one.get("code")) == BREAK_GLASS for one in codings)
 
 
 def next_change(resources: Iterable[Json], now: datetime | None = None) -> datetime | None:
@@ -199,7 +202,7 @@ def panel_of(
     $break-glass are `emergencies`.
     """
     caller = user if isinstance(user, Caller) else Caller(frozenset({user}) if user else frozenset())
-    given = [one for one in resources if not _has_category(one, PRIVACY, BREAK_GLASS)]
+    given = [one for one in resources if not _is_emergency(one)]
     panel: dict[str, str] = {}
     for rule in compile_consents(given, caller, now, base_url=base_url):
         if _shares_all(rule.root):
@@ -220,7 +223,7 @@ def emergencies(
     resources: Iterable[Json], user: str, now: datetime | None = None, *, base_url: str = ""
 ) -> frozenset[str]:
     """The patients whose glass the user has broken, as of now: by Consents that only $break-glass writes."""
-    given = [one for one in resources if _has_category(one, PRIVACY, BREAK_GLASS)]
+    given = [one for one in resources if _is_emergency(one)]
     rules = compile_consents(given, Caller(frozenset({user}), purpose="BTG"), now, base_url=base_url)
     broken = (rule for rule in rules if rule.root.denies is False and rule.root.names_caller and rule.root.certain)
     return frozenset(patient for rule in broken for patient in rule.patients)
@@ -301,8 +304,8 @@ def denying(principal: Principal, type_: str, action: str) -> Iterator[tuple[str
 
 
 @cache
-def _code_keys(type_: str, parameter: str, code: str) -> tuple[str, ...]:
-    return token.coded(fields(type_)[parameter], [(PRIVACY, code)]).keys
+def _code_keys(type_: str, parameter: str, code: tuple[str, str]) -> tuple[str, ...]:
+    return token.coded(fields(type_)[parameter], [code]).keys
 
 
 def _untouched(principal: Principal, type_: str) -> Formula:

@@ -31,6 +31,9 @@ _LISTS = ("action", "actor", "purpose", "class", "securityLabel", "code", "data"
 ACTION = "http://terminology.hl7.org/CodeSystem/consentaction"
 REASON = "http://terminology.hl7.org/CodeSystem/v3-ActReason"
 RESOURCE_TYPE = "http://hl7.org/fhir/resource-types"
+# An action, too: how much a share opens, the most first; a share that does not say is limited. ig/input/fsh/record.fsh
+SHARING = "http://fhir-server.example/ig/CodeSystem/share-level"
+LEVELS = ("full", "limited", "emergency")
 
 # What may not be seen may not be changed either; leave to see is no leave to change.
 _DENIED = {"access": "rusd", "use": "rusd", "disclose": "rusd", "collect": "c", "correct": "ud"}
@@ -164,7 +167,7 @@ class Reader:
             denies,
             None not in static,
             static[1] is True and "actor" in provision,
-            self._values(provision, "action", lambda one: _actions(one, denies)),
+            self._values(_limiting(provision, denies), "action", lambda one: _actions(one, denies)),
             self._values(provision, "class", lambda one: _class(one, denies)),
             self._values(provision, "securityLabel", lambda one: _label(one, denies)),
             self._values(provision, "code", _concept),
@@ -288,6 +291,30 @@ def period(given: Json | None) -> tuple[int, int] | None:
 def _some(verdicts: list[bool | None]) -> bool | None:
     """Whether any is so."""
     return True if True in verdicts else None if None in verdicts else False
+
+
+def levels(provision: Json) -> set[str]:
+    """The levels of sharing that a provision or one within it names."""
+    actions = [action for one in provisions(provision) for action in one.get("action", ())]
+    return {level for action in actions if (level := _level(action))}
+
+
+def _level(concept: Json) -> str:
+    """The level of sharing that an action is; "" when it is something else."""
+    codes = {one.get("code") for one in concept.get("coding", ()) if one.get("system") == SHARING}
+    return next((level for level in reversed(LEVELS) if level in codes), "")
+
+
+def _limiting(provision: Json, denies: bool | None) -> Json:
+    """A provision with those of its actions that limit a permission: how far a level goes, is the roles' to say."""
+    actions = provision.get("action", ())
+    if denies is not False:
+        return provision
+    return {"action": [one for one in actions if not _level(one) or _has_system(one, ACTION)]}
+
+
+def _has_system(concept: Json, system: str) -> bool:
+    return any(one.get("system") == system for one in concept.get("coding", ()))
 
 
 def _actions(concept: Json, denies: bool | None) -> Iterable[str | None] | None:

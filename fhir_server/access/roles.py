@@ -108,16 +108,18 @@ def _panel(principal: Principal, type_: str, action: str) -> Formula:
         levels[why if why in levels else "full"].add(patient)
     whole = [(level, patients, True) for level, patients in levels.items()]
     opened = [*whole, *consents.shared(principal, type_, action)]
-    return any_of(all_of((_of(type_, action, of), _level(level, type_), formula)) for level, of, formula in opened)
+    return any_of(
+        all_of((_of(type_, action, of), _level(level, type_, action), formula)) for level, of, formula in opened
+    )
 
 
-def _level(level: str, type_: str) -> Formula:
-    """So much as a level of sharing opens."""
+def _level(level: str, type_: str, action: str) -> Formula:
+    """So much as a level of sharing opens: only a full one lets change anything."""
     match level:
         case "limited":
-            return _limited(type_)
+            return _limited(type_) if action not in _WRITING else False
         case "emergency":
-            return _basic(type_)
+            return _basic(type_) if action not in _WRITING else False
     return True
 
 

@@ -62,12 +62,11 @@ def place(id_: str) -> Place | None:
     return Place(chain, int(sequence), int(index), int(patient or 0))
 
 
-def places(group_id: str, entries: list[Entry]) -> Iterator[tuple[Place, Entry]]:
-    """The places of a group's AuditEvents, the latest first."""
+def places(group_id: str, index: int, entry: Entry) -> Iterator[Place]:
+    """The places of an entry's AuditEvents, the latest first."""
     chain, sequence = group.place(group_id)
-    for index in range(len(entries) - 1, -1, -1):
-        for patient in range(max(len(entries[index].subjects), 1) - 1, -1, -1):
-            yield Place(chain, sequence, index, patient), entries[index]
+    for patient in range(max(len(entry.subjects), 1) - 1, -1, -1):
+        yield Place(chain, sequence, index, patient)
 
 
 def audit_event(where: Place, entry: Entry, at: int, base_url: str, *, limited: bool = False) -> Json:

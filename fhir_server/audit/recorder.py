@@ -14,7 +14,7 @@ from fhir_server.audit.chain import Chain
 from fhir_server.audit.entry import Entry
 from fhir_server.audit.lines import MAX_ENTRIES, Lines, gathered
 from fhir_server.audit.store import Store
-from fhir_server.outcomes import Unavailable
+from fhir_server.outcomes import FhirError, Unavailable
 
 log = structlog.get_logger(__name__)
 
@@ -130,7 +130,7 @@ class Recorder:
         return True
 
 
-def _failed(error: Exception) -> Unavailable:
+def _failed(error: Exception) -> FhirError:
     log.error("audit entries not stored", exception=type(error).__name__)
     return Unavailable("The audit trail cannot be written.", headers=RETRY_AFTER)
 

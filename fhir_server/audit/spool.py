@@ -28,6 +28,7 @@ log = structlog.get_logger(__name__)
 
 Store = Callable[[Lines], Awaitable[None]]
 SECONDS = 1.0  # between two journeys to the database
+_SPARE = 8  # files that are kept to be used again
 _RETRY = {"Retry-After": "1"}
 
 
@@ -48,6 +49,11 @@ class File:
             return False
         self.memory[at : lines.size] = data
         return True
+
+    def clear(self) -> None:
+        """Forget what is in the database, and be as new: memory that was used already is much cheaper to write to."""
+        self.memory[: self.lines.size] = bytes(self.lines.size)
+        self.lines = Lines()
 
     def close(self) -> None:
         """Let go of the file; it stays when it holds something."""
@@ -70,6 +76,7 @@ class Spool:
         self._waiting = 0  # entries in full files
         self._full: deque[File] = deque()  # the oldest first
         self._file: File | None = None
+        self._spare: list[File] = []  # empty ones
         self._shipping = asyncio.Lock()
         self._job: asyncio.Task[None] | None = None
 
@@ -100,10 +107,10 @@ class Spool:
                 await self._job
         with suppress(FhirError):
             await self.ship()
-        for file in (*self._full, self._file):
-            if file is not None:
-                file.close()
+        for file in (*self._full, *self._spare, *([self._file] if self._file is not None else [])):
+            file.close()
         self._full.clear()
+        self._spare.clear()
         self._file = None
 
     async def _run(self) -> None:
@@ -128,14 +135,20 @@ class Spool:
             await asyncio.shield(self._store(file.lines))
             self._full.popleft()
             self._waiting -= len(file.lines.entries)
-            file.lines = Lines()
-            file.close()
+            if not file.memory.closed and len(file.memory) == MAX_BYTES and len(self._spare) < _SPARE:
+                file.clear()
+                self._spare.append(file)
+            else:
+                file.lines = Lines()
+                file.close()
 
     def _turn(self, size: int) -> File:
         """Begin a new file; raises Unavailable (503) when there is no room for one, and the present one stays."""
-        before, self._file = self._file, self._new(size)
+        new = self._spare.pop() if self._spare and size == MAX_BYTES else self._new(size)
+        before, self._file = self._file, new
         if before is not None and before.lines.entries:
-            before.memory.close()
+            if len(self._full) >= _SPARE:
+                before.memory.close()  # an open file less, while the database is away
             self._full.append(before)
             self._waiting += len(before.lines.entries)
         elif before is not None:

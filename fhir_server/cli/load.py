@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import time
 from pathlib import Path
-from types import FrameType
 from typing import Annotated, Literal
 
 import structlog
 import typer
 
 from fhir_server.cli.database import await_database
+from fhir_server.cli.loading.interruption import Interruption
 from fhir_server.cli.loading.pool import Pool, phases
 from fhir_server.cli.loading.report import Display, Tally, summarize
 from fhir_server.cli.loading.sources import Source, find_sources
@@ -43,39 +42,46 @@ def load(
         raise refuse(f"there is no file or directory {missing}.") from None
     if not sources:
         raise refuse("there is nothing to load: no .json, .ndjson or .jsonl file, plain or .gz.")
-    with database_uri(settings) as uri:
-        await_database(uri)
-        settings = settings.model_copy(update={"mongodb_uri": uri})
-        if restart:
-            asyncio.run(_forget(settings, sources, if_none_exist is not None))
-        began = time.monotonic()
-        tally = _load(settings, sources, workers, if_none_exist is not None)
-        if tally.complete:
-            asyncio.run(_forget(settings, sources, if_none_exist is not None))
-    summarize(tally, time.monotonic() - began)
+    try:
+        tally, seconds = _run(settings, sources, workers, restart, if_none_exist is not None)
+    except KeyboardInterrupt:  # before anything was loaded, or the second one: nothing is half
+        raise typer.Exit(_INTERRUPTED) from None
+    summarize(tally, seconds)
     if tally.interrupted:
         raise typer.Exit(_INTERRUPTED)
     raise typer.Exit(int(bool(tally.refused or tally.failures)))
 
 
-def _load(settings: Settings, sources: list[Source], workers: int, if_none_exist: bool) -> Tally:
+def _run(
+    settings: Settings, sources: list[Source], workers: int, restart: bool, if_none_exist: bool
+) -> tuple[Tally, float]:
+    """What came of the load, and the seconds that it took."""
+    with database_uri(settings) as uri:
+        await_database(uri)
+        settings = settings.model_copy(update={"mongodb_uri": uri})
+        if restart:
+            asyncio.run(_forget(settings, sources, if_none_exist))
+        began = time.monotonic()
+        with Interruption() as interruption:
+            tally = _load(settings, sources, workers, if_none_exist, interruption)
+            if tally.complete:
+                # Not to be interrupted: a file without its marker would be loaded once more.
+                asyncio.run(_forget(settings, sources, if_none_exist))
+    return tally, time.monotonic() - began
+
+
+def _load(
+    settings: Settings, sources: list[Source], workers: int, if_none_exist: bool, interruption: Interruption
+) -> Tally:
     tally = Tally()
-    signal.signal(signal.SIGTERM, _interrupt)
-    try:
-        with (
-            Display(len(sources), sum(source.size for source in sources)) as display,
-            Pool(settings, min(workers, len(sources)), if_none_exist) as pool,
-        ):
-            for phase in phases(sources):
-                if tally.complete:
-                    pool.load(phase, tally, display.show)
-    except KeyboardInterrupt:
-        tally.interrupted = True
+    with (
+        Display(len(sources), sum(source.size for source in sources)) as display,
+        Pool(settings, min(workers, len(sources)), if_none_exist) as pool,
+    ):
+        for phase in phases(sources):
+            if tally.complete:
+                pool.load(phase, tally, display.show, interruption)
     return tally
-
-
-def _interrupt(_: int, __: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 async def _forget(settings: Settings, sources: list[Source], if_none_exist: bool) -> None:

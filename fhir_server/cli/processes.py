@@ -20,6 +20,8 @@ from fhir_server.rest.logs import configure
 
 GRACE_SECONDS = 10
 _HEALTH_SECONDS = 30
+# Compressed, each socket would keep 64 KB or more; no message to us is as long as a MiB.
+WEBSOCKETS: dict[str, Any] = {"ws_per_message_deflate": False, "ws_max_size": 1024 * 1024}
 
 
 def application() -> Any:
@@ -45,6 +47,7 @@ def run(settings: Settings, listener: socket.socket) -> None:
         proxy_headers=False,  # fhir_server.rest decides whose headers it believes
         timeout_graceful_shutdown=GRACE_SECONDS,
         timeout_worker_healthcheck=_HEALTH_SECONDS,
+        **WEBSOCKETS,
     )
     if settings.workers > 1:
         metrics.prepare_directory(settings.data_dir / "metrics")  # so that any worker answers for all

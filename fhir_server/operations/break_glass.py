@@ -13,9 +13,9 @@ from typing import Any
 
 from fhir_server import api
 from fhir_server.access.compartment import TEAM
-from fhir_server.access.consents import ALERT, BREAK_GLASS, OFFICER, PRIVACY, REVIEW
+from fhir_server.access.consents import ALERT, BREAK_GLASS, FOR_OFFICERS, REVIEW
 from fhir_server.access.principal import SYSTEM, Principal
-from fhir_server.access.provisions import ACTION, REASON
+from fhir_server.access.provisions import REASON, SHARING
 from fhir_server.access.roles import may_run
 from fhir_server.context import Context, FhirRequest, FhirResponse
 from fhir_server.definitions import OperationParameter
@@ -39,9 +39,9 @@ PARAMETERS = (
     OperationParameter("purpose", "in", type="Coding"),
     OperationParameter("minutes", "in", type="positiveInt"),
 )
-_POLICY = "http://fhir-server.example/ig/policy/break-glass"
-_EMERGENCY_ONLY = {"system": "http://terminology.hl7.org/CodeSystem/consentcategorycodes", "code": "emrgonly"}
-_CATEGORY = "http://terminology.hl7.org/CodeSystem/communication-category"
+_CATEGORIES = "http://terminology.hl7.org/CodeSystem/consentcategorycodes"
+_POLICIES = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
+_MESSAGES = "http://terminology.hl7.org/CodeSystem/communication-category"
 
 
 @operation("break-glass", instances=("Patient",), affects_state=True)
@@ -62,7 +62,8 @@ async def break_glass(ctx: Context, request: FhirRequest) -> FhirResponse:
     start = datetime.now(UTC)
     await _check_count(server, ctx.principal, start)
     emergency = _Emergency(ctx.principal, patient.key, reason, start, start + timedelta(minutes=minutes))
-    consent, task = emergency.consent(), emergency.task()
+    consent = emergency.consent()
+    task = emergency.task(consent)
     alerts = [emergency.alert(consent, task, to) for to in await _officers(server)]
     await _write(server, [consent, task, *alerts])
     return FhirResponse(resource=_answer(emergency, consent, task, alerts))
@@ -85,7 +86,7 @@ async def _check_count(server: Context, principal: Principal, now: datetime) -> 
     if principal.is_open:
         return
     since = _instant(now - timedelta(hours=1))
-    query = f"category={PRIVACY}|{BREAK_GLASS}&actor={principal.user}&date=ge{since}"
+    query = f"category={'|'.join(BREAK_GLASS)}&actor={principal.user}&date=ge{since}"
     filter = compile(conditional("Consent", query, server.base_url)).filter
     if await server.repository.count(SYSTEM, filter) >= MAX_AN_HOUR:
         raise TooManyRequests(f"At most {MAX_AN_HOUR} emergencies an hour.", headers={"Retry-After": "600"})
@@ -112,7 +113,7 @@ def _minutes(given: Input) -> int:
 
 async def _officers(server: Context) -> list[Json | None]:
     """References to the privacy officers: active PractitionerRoles with that code; None when there are none."""
-    query = conditional("PractitionerRole", f"role={PRIVACY}|{OFFICER}&active=true", server.base_url)
+    query = conditional("PractitionerRole", f"role={'|'.join(FOR_OFFICERS)}&active=true", server.base_url)
     found = await server.repository.find(SYSTEM, compile(query).filter, limit=MAX_OFFICERS)
     roles = [row.resource() for row in found]
     persons = [role.get("practitioner", {}).get("reference") or f"PractitionerRole/{role['id']}" for role in roles]
@@ -145,39 +146,40 @@ class _Emergency:
         self.start, self.end = start, end
 
     def consent(self) -> Json:
-        """What opens the record: https://hl7.org/fhir/R4/consent.html"""
-        actor = {"role": _concept("http://terminology.hl7.org/CodeSystem/v3-ParticipationType", "IRCP")}
+        """What opens the record, the guide's emergency-access-consent: https://hl7.org/fhir/R4/consent.html"""
+        actor = {"role": _concept(("http://terminology.hl7.org/CodeSystem/v3-ParticipationType", "IRCP"))}
         return {
             **_new("Consent"),
             "status": "active",
-            "scope": _concept("http://terminology.hl7.org/CodeSystem/consentscope", "patient-privacy"),
-            "category": [{"coding": [{"system": PRIVACY, "code": BREAK_GLASS}, _EMERGENCY_ONLY]}],
+            "scope": _concept(("http://terminology.hl7.org/CodeSystem/consentscope", "patient-privacy")),
+            "category": [_concept(BREAK_GLASS, (_CATEGORIES, "emrgonly"))],
             "patient": self._patient,
             "dateTime": _instant(self.start),
-            "policy": [{"uri": _POLICY}],
+            "policyRule": _concept((_POLICIES, "OPTIN")),
             "provision": {
                 "type": "permit",
                 "period": {"start": _instant(self.start), "end": _instant(self.end)},
                 "actor": [{**actor, "reference": self._who}],
-                "action": [_concept(ACTION, "access")],
+                "action": [_concept((SHARING, "emergency"))],
                 "purpose": [{"system": REASON, "code": PURPOSE}],
             },
         }
 
-    def task(self) -> Json:
-        """What the privacy officer is to do: https://hl7.org/fhir/R4/task.html"""
+    def task(self, consent: Json) -> Json:
+        """What the privacy officer is to do, the guide's review-task: https://hl7.org/fhir/R4/task.html"""
         return {
             **_new("Task"),
             "status": "requested",
             "intent": "order",
             "priority": "asap",
-            "code": _concept(PRIVACY, REVIEW),
+            "code": _concept(REVIEW),
+            "focus": _to(consent),
             "for": self._patient,
             "authoredOn": _instant(self.start),
             "lastModified": _instant(self.start),
             "requester": self._who,
-            "performerType": [_concept(PRIVACY, OFFICER)],
-            "reasonCode": {**_concept(REASON, PURPOSE), "text": self._reason},
+            "performerType": [_concept(FOR_OFFICERS)],
+            "reasonCode": {**_concept((REASON, PURPOSE)), "text": self._reason},
         }
 
     def alert(self, consent: Json, task: Json, officer: Json | None) -> Json:
@@ -185,13 +187,13 @@ class _Emergency:
         alert: Json = {
             **_new("Communication"),
             "status": "in-progress",
-            "category": [{"coding": [{"system": _CATEGORY, "code": "alert"}, {"system": PRIVACY, "code": ALERT}]}],
+            "category": [_concept((_MESSAGES, "alert"), ALERT)],
             "priority": "urgent",
             "subject": self._patient,
             "about": [_to(task), _to(consent)],
             "sent": _instant(self.start),
             "sender": self._who,
-            "reasonCode": [_concept(REASON, PURPOSE)],
+            "reasonCode": [_concept((REASON, PURPOSE))],
         }
         alert["meta"] = {"security": [{"system": TEAM[0], "code": TEAM[1]}]}
         return alert if officer is None else {**alert, "recipient": [officer]}
@@ -205,8 +207,8 @@ def _to(resource: Json) -> Json:
     return {"reference": f"{resource['resourceType']}/{resource['id']}"}
 
 
-def _concept(system: str, code: str) -> Json:
-    return {"coding": [{"system": system, "code": code}]}
+def _concept(*codings: tuple[str, str]) -> Json:
+    return {"coding": [{"system": system, "code": code} for system, code in codings]}
 
 
 def _instant(moment: datetime) -> str:

@@ -5,6 +5,7 @@ https://hl7.org/fhir/R4/http.html · Prefer: RFC 7240
 
 from __future__ import annotations
 
+import itertools
 import re
 import secrets
 from collections.abc import Iterable
@@ -29,12 +30,17 @@ def joined(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     return found
 
 
+# Of this process, and a count: asking for random bytes at each request was 5 % of a read.
+_OURS = secrets.token_hex(4)
+_count = itertools.count(1)
+
+
 def request_id(headers: dict[bytes, bytes]) -> str:
     """The caller's X-Request-Id when it is harmless, a new one otherwise."""
     given = headers.get(b"x-request-id")
     if given is not None and _sane_id.fullmatch(given):
         return given.decode()
-    return secrets.token_hex(8)
+    return f"{_OURS}{next(_count):08x}"
 
 
 def read_head(method: str, path: bytes, query: bytes, headers: dict[bytes, bytes]) -> FhirRequest:

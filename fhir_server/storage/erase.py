@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.read_concern import ReadConcern
@@ -21,22 +22,32 @@ async def erase(database: Database, key: str) -> int:
 
     A write of the same resource is either committed before, and erased, or finds nothing here and makes version 1
     anew: both change the one document of `resource`, so the database lets only one of them through at a time.
+    Whoever follows the versions that are committed is told by a deletion that the same transaction takes out again.
     Guards name no resources (docs/decisions/0008), so there are none to remove. Raises Unavailable (503).
     """
 
     async def take_out(session: AsyncClientSession) -> int:
         # The current state first: whoever writes the resource meanwhile meets us there.
-        current = await database.resource.delete_one({"_id": key}, session=session)
+        current = await database.resource.find_one_and_delete({"_id": key}, {"v": 1, "u": 1, "t": 1}, session=session)
+        if current is not None:
+            await database.version.insert_one(_notice(key, current), session=session)
         versions = await database.version.delete_many({"r": key}, session=session)
         if key.startswith(f"{OBSERVED}/"):
             await settle(database, session, [Change(key, None)])
         if key.partition("/")[0] in DEFINING:
             await advance(database, session)
         await advance_access(database, {key.partition("/")[0]}, session)
-        return max(versions.deleted_count, current.deleted_count)
+        return versions.deleted_count if current is None else max(versions.deleted_count - 1, 1)
 
     try:
         async with asyncio.timeout(PATIENCE), database.client.start_session() as session:
             return await session.with_transaction(take_out, read_concern=_SNAPSHOT, write_concern=DURABLE)
     except TimeoutError:
         raise Unavailable("The resource could not be erased now; look, and try again.") from None
+
+
+def _notice(key: str, current: dict[str, Any]) -> dict[str, Any]:
+    """The deletion that would follow the current state: it is never read, only seen in the change stream."""
+    version, type_ = current["v"] + 1, key.partition("/")[0]
+    named = {"_id": f"{key}/{version}", "r": key, "ty": type_, "v": version}
+    return {**named, "u": current["u"] + 1, "t": current["t"], "m": "DELETE", "n": "", "d": True}

@@ -34,6 +34,7 @@ class Processes:
 
     def __init__(self, database: Database, layout: int) -> None:
         self._database = database
+        _ours.add(database.incarnation)
         self._layout = layout
         self._rows = database.system["processes"]
         self.works = False  # whether this process does what is to be reindexed
@@ -58,7 +59,6 @@ class Processes:
             self._patience = LEASE + 2 * float(answer["transactionLifetimeLimitSeconds"])
         except OperationFailure:
             pass  # the database user may not ask
-        _ours.add(self._database.incarnation)
         self._told = -LEASE  # what we knew before does not count any longer
         await self._note(_UNKNOWN, upsert=True)
 
@@ -103,14 +103,19 @@ class Processes:
         silence = {"$lt": ["$seen", {"$subtract": ["$$NOW", int(self._patience * 1000)]}]}
         await self._rows.delete_many({"$expr": silence})
         here = f"fhir-server/{socket.gethostname()}/"
-        ended = []
-        async for row in self._rows.find({"_id": {"$gte": here, "$lt": here + "\uffff"}}, {"_id": 1}):
-            pid = int(row["_id"].split("/")[2])
-            # Our own number with another name was a process before us: a container starts with the same numbers.
-            if row["_id"] not in _ours and (pid == os.getpid() or not is_alive(pid)):
-                ended.append(row["_id"])
+        among = self._rows.find({"_id": {"$gte": here, "$lt": here + "\uffff"}}, {"_id": 1})
+        ended = [row["_id"] async for row in among if has_ended(row["_id"])]
         if ended:
             # What they had sent may still be open in the database.
             await self._database.abandon_dead_transactions()
             if self._database.sees_transactions:
                 await self._rows.delete_many({"_id": {"$in": ended}})
+
+
+def has_ended(incarnation: str) -> bool:
+    """Whether it was a process of this machine that has ended; of other machines nobody here can tell."""
+    _, host, pid, *_ = incarnation.split("/")
+    if host != socket.gethostname() or incarnation in _ours:
+        return False
+    # Our own number with another name was a process before us: a container starts with the same numbers.
+    return int(pid) == os.getpid() or not is_alive(int(pid))

@@ -33,8 +33,8 @@ async def events(ctx: Context, request: FhirRequest) -> FhirResponse:
     served = service(ctx)
     given = read(request, PARAMETERS)
     subscription = outline(await the_subscription(ctx, request))
-    first = max(1, _number(given, "eventsSinceNumber", 1))
-    last = _number(given, "eventsUntilNumber", _LAST)
+    first = max(1, number(given, "eventsSinceNumber", 1))
+    last = number(given, "eventsUntilNumber", _LAST)
     content = _content(given) or subscription.level
     count = (await counts(served.database, [subscription.id]))[subscription.id]
     found = []
@@ -44,7 +44,8 @@ async def events(ctx: Context, request: FhirRequest) -> FhirResponse:
     return FhirResponse(resource=bundle)
 
 
-def _number(given: Input, name: str, default: int) -> int:
+def number(given: Input, name: str, default: int) -> int:
+    """The number of an event that a parameter names. Raises ValueWrong (400)."""
     text = given.one(name)
     if text is None:
         return default

@@ -7,20 +7,24 @@ from urllib.parse import urlsplit, urlunsplit
 from fhir_server.context import Context, FhirRequest, FhirResponse
 from fhir_server.definitions import OperationParameter
 from fhir_server.operations.input import Input, read
-from fhir_server.outcomes import BusinessRule, Forbidden, NotFound
+from fhir_server.outcomes import BusinessRule, Forbidden, NotFound, ValueWrong
 from fhir_server.registry import operation
 from fhir_server.search.compile import compile
 from fhir_server.search.parse import parse as search
 from fhir_server.storage.stored import Stored
 from subscriptions.bindings import SECONDS
+from subscriptions.operations.events import number
 from subscriptions.operations.status import outline, the_subscription
-from subscriptions.serving import Service, service
+from subscriptions.serving import Service, counts, service
 from subscriptions.subscriber import is_own, owners
 
 MAX_SUBSCRIPTIONS = 100  # of one token
 _ALIVE = "requested,active,error"
 
-PARAMETERS = (OperationParameter("id", "in", max=None, type="id"),)
+PARAMETERS = (
+    OperationParameter("id", "in", max=None, type="id"),
+    OperationParameter("after", "in", type="string"),  # our own: the number of the last event that the client has
+)
 
 
 @operation(
@@ -36,7 +40,8 @@ async def get_ws_binding_token(ctx: Context, request: FhirRequest) -> FhirRespon
     served = service(ctx)
     given = read(request, PARAMETERS)
     ids = await _subscriptions(ctx, served, request, given)
-    token, expires = await served.bindings.issue(ids, served.rights.remember(ctx.principal), SECONDS)
+    after = await _after(served, given, ids)
+    token, expires = await served.bindings.issue(ids, served.rights.remember(ctx.principal), SECONDS, after=after)
     expiration = expires.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     parameters = [
         {"name": "token", "valueString": token},
@@ -54,6 +59,18 @@ def websocket_url(base_url: str) -> str:
     parts = urlsplit(base_url)
     above = parts.path.rstrip("/").rpartition("/")[0]
     return urlunsplit(("wss" if parts.scheme == "https" else "ws", parts.netloc, f"{above}/websocket", "", ""))
+
+
+async def _after(served: Service, given: Input, ids: list[str]) -> int | None:
+    """The event that a binding to one subscription goes on from; None: from now. Raises ValueWrong (400)."""
+    if given.one("after") is None:
+        return None
+    after = number(given, "after", 0)
+    if len(ids) != 1 or after > (await counts(served.database, ids))[ids[0]]:
+        raise ValueWrong(
+            "Parameter 'after' is the number of an event of the one subscription.", expression=["Parameters.parameter"]
+        )
+    return after
 
 
 async def _subscriptions(ctx: Context, served: Service, request: FhirRequest, given: Input) -> list[str]:

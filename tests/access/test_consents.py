@@ -18,9 +18,7 @@ from fhir_server.access.compartment import patient_numbers
 from fhir_server.access.consents import (
     ALERT,
     BREAK_GLASS,
-    PRIVACY,
     REVIEW,
-    SHARING,
     Caller,
     compile_consents,
     denying,
@@ -31,7 +29,7 @@ from fhir_server.access.consents import (
 )
 from fhir_server.access.formulas import all_of, among, any_of
 from fhir_server.access.principal import Principal
-from fhir_server.access.provisions import MAX_PATIENT_WEIGHT, MAX_WEIGHT
+from fhir_server.access.provisions import MAX_PATIENT_WEIGHT, MAX_WEIGHT, SHARING
 from fhir_server.interactions.consent import readable
 from fhir_server.search.memory import matches
 from tests.access import judge
@@ -234,15 +232,15 @@ def test_the_review_of_an_emergency_is_seen_by_those_who_review() -> None:
         "for": {"reference": "Patient/1"},
     }
     assert is_denied(who, task, "r")
-    assert not is_denied(who, {**task, "code": {"coding": [{"system": PRIVACY, "code": REVIEW}]}}, "r")
+    assert not is_denied(who, {**task, "code": coded(REVIEW)}, "r")
     alert = {"resourceType": "Communication", "id": "a", "status": "completed", "subject": {"reference": "Patient/1"}}
     assert is_denied(who, alert, "r")
-    assert not is_denied(who, {**alert, "category": [{"coding": [{"system": PRIVACY, "code": ALERT}]}]}, "r")
+    assert not is_denied(who, {**alert, "category": [coded(ALERT)]}, "r")
 
 
 @pytest.mark.parametrize("action", ["c", "u", "d"])
 def test_nobody_writes_an_emergency_themselves(action: str) -> None:
-    broken = consent({"type": "permit"}, category=[{"coding": [{"system": PRIVACY, "code": BREAK_GLASS}]}])
+    broken = consent({"type": "permit"}, category=[coded(BREAK_GLASS)])
     assert is_denied(Principal("me", user=ME), broken, action)
     assert not is_denied(Principal("me", user=ME), consent({"type": "permit"}), action)
 
@@ -250,17 +248,26 @@ def test_nobody_writes_an_emergency_themselves(action: str) -> None:
 # ---- shares, emergencies and times -----------------------------------------------------------------------------
 
 
-def level(code: str) -> list[Json]:
-    return [{"coding": [{"system": SHARING, "code": code}]}]
+def coded(code: tuple[str, str]) -> Json:
+    return {"coding": [{"system": code[0], "code": code[1]}]}
+
+
+def levels(*codes: str) -> Json:
+    return {"action": [coded((SHARING, code)) for code in codes]}
 
 
 def test_a_share_of_the_whole_record_is_in_the_panel() -> None:
     whole = {"type": "permit", "actor": [actor(ME)]}
     given = [
-        consent(whole, "Patient/full", category=level("full")),
+        consent({**whole, **levels("full")}, "Patient/full"),
         consent(whole, "Patient/limited"),
-        consent(whole, "Patient/both", category=level("emergency")),
-        consent(whole, "Patient/both", category=level("owner")),
+        consent({**whole, **levels("emergency")}, "Patient/both"),
+        consent({**whole, **levels("full")}, "Patient/both"),
+        consent({**whole, **levels("full", "emergency")}, "Patient/least"),
+        consent({**whole, **levels("owner")}, "Patient/unknown"),
+        consent(
+            {**whole, "action": [*levels("full")["action"], coded((judge.CONSENT_ACTION, "access"))]}, "Patient/read"
+        ),
         consent({"type": "permit", "actor": [actor("Practitioner/other")]}, "Patient/others"),
         consent({"type": "permit"}, "Patient/nobodys"),
         consent({**whole, "class": [{"system": judge.TYPES, "code": "Flag"}]}, "Patient/part"),
@@ -276,7 +283,8 @@ def test_a_share_of_the_whole_record_is_in_the_panel() -> None:
     expected = {
         "Patient/full": "full",
         "Patient/limited": "limited",
-        "Patient/both": "owner",
+        "Patient/both": "full",
+        "Patient/least": "emergency",
         "Patient/excepted": "limited",
     }
     assert panel_of(given, ME, NOW) == expected
@@ -286,19 +294,24 @@ def test_a_share_of_the_whole_record_is_in_the_panel() -> None:
     assert panel_of(mine, Caller(frozenset(NAMES)), NOW) == {"Patient/1": "limited"}
 
 
+def test_a_level_limits_no_denial() -> None:
+    who = principal(consent({"type": "deny", **levels("limited")}))
+    assert is_denied(who, OBSERVATION, "r")
+    assert is_denied(who, OBSERVATION, "u")
+
+
 def broken(user: str = ME, start: str = "2024-06-15T11:45:00Z", end: str = "2024-06-15T12:15:00Z") -> Json:
     purpose = [{"system": judge.REASON, "code": "BTG"}]
-    action = [{"coding": [{"system": judge.CONSENT_ACTION, "code": "access"}]}]
     provision = {"type": "permit", "period": {"start": start, "end": end}, "actor": [actor(user, "IRCP")]}
-    category = [{"coding": [{"system": PRIVACY, "code": BREAK_GLASS}]}]
-    return consent({**provision, "purpose": purpose, "action": action}, category=category)
+    category = [coded(BREAK_GLASS)]
+    return consent({**provision, "purpose": purpose, **levels("emergency")}, category=category)
 
 
 def test_a_broken_glass_is_open_to_its_breaker_for_its_time() -> None:
     assert emergencies([broken()], ME, NOW) == {"Patient/1"}
     assert emergencies([broken()], "Practitioner/other", NOW) == frozenset()
     assert emergencies([broken()], ME, NOW + timedelta(minutes=16)) == frozenset()
-    assert emergencies([{**broken(), "category": level("full")}], ME, NOW) == frozenset()
+    assert emergencies([{**broken(), "category": [coded((SHARING, "full"))]}], ME, NOW) == frozenset()
     assert panel_of([broken()], Caller(frozenset({ME}), purpose="BTG"), NOW) == {}
 
 

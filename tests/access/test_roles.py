@@ -5,19 +5,22 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from fhir_server import json
 from fhir_server.access import roles
 from fhir_server.access.compartment import SHARED
-from fhir_server.access.consents import PRIVACY
+from fhir_server.access.consents import FOR_OFFICERS, compile_consents
 from fhir_server.access.policy import PolicyError, read
 from fhir_server.access.principal import SYSTEM, Principal
-from fhir_server.access.provisions import Caller
+from fhir_server.access.provisions import SHARING, Caller
 from fhir_server.definitions import RESOURCE_TYPES
+from ig import package_folder
 from tests.access.people import caller, document, may
 from tests.access.policy_table import table
 
@@ -162,15 +165,13 @@ def test_who_may_do_everything_runs_everything() -> None:
 
 def test_the_privacy_officer_is_found_by_the_code_that_break_glass_writes() -> None:
     lines = [str(line) for line in roles.policy().roles["privacy-officer"].types["Task"]]
-    assert any(f"{PRIVACY}|privacy-officer" in line for line in lines)
+    assert any("|".join(FOR_OFFICERS) in line for line in lines)
 
 
 # ---- shares of a part -------------------------------------------------------------------------------------------
 
 
 def share(**criteria: Any) -> Principal:
-    from fhir_server.access.consents import compile_consents
-
     actor = {"role": {"coding": [{"code": "PRCP"}]}, "reference": {"reference": "Practitioner/me"}}
     consent = {
         "resourceType": "Consent",
@@ -198,9 +199,42 @@ def test_a_share_without_a_level_opens_nothing_confidential() -> None:
     who = share(**{"class": [{"system": "http://hl7.org/fhir/resource-types", "code": "Condition"}]})
     shared = {"resourceType": "Condition", "id": "c", "subject": {"reference": "Patient/1"}}
     label = {"system": "http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "code": "R"}
-    assert may(who, shared) == "crus"
+    assert may(who, shared) == "rs"
     assert may(who, {**shared, "meta": {"security": [label]}}) == ""
     assert may(who, {"resourceType": "Goal", "id": "g", "subject": {"reference": "Patient/1"}}) == ""
+
+
+@pytest.mark.parametrize(
+    ("level", "plain", "restricted", "flag"),
+    [
+        ("full", "crus", "crus", "crus"),
+        ("limited", "rs", "", "rs"),
+        ("emergency", "", "", "rs"),
+        ("owner", "", "", ""),  # no such level
+    ],
+)
+def test_the_guides_levels_of_sharing(level: str, plain: str, restricted: str, flag: str) -> None:
+    who = share(
+        action=[{"coding": [{"system": SHARING, "code": level}]}],
+        **{"class": [{"system": "http://hl7.org/fhir/resource-types", "code": type_} for type_ in ("Goal", "Flag")]},
+    )
+    goal = {"resourceType": "Goal", "id": "g", "subject": {"reference": "Patient/1"}}
+    sensitive = {"system": "http://fhir-server.example/ig/CodeSystem/record-label", "code": "sensitive"}
+    assert may(who, goal) == plain
+    assert may(who, {**goal, "meta": {"security": [sensitive]}}) == restricted
+    assert may(who, {**goal, "resourceType": "Flag"}) == flag
+    assert may(who, {**goal, "resourceType": "Condition"}) == ""
+
+
+def test_the_guides_shared_record_is_opened() -> None:
+    consent = json.decode((package_folder() / "example" / "Consent-example-consent.json").read_bytes())
+    record = json.decode((package_folder() / "example" / "DocumentReference-example-record.json").read_bytes())
+    names = frozenset({"Practitioner/example-specialist"})
+    rules = compile_consents([consent], Caller(names, purpose="TREAT"), datetime(2025, 6, 1, tzinfo=UTC))
+    who = caller({"roles": ["specialist"], "consents": rules})
+    assert may(who, record) == "rs"
+    assert may(who, {**record, "id": "another"}) == ""
+    assert may(caller({"roles": ["specialist"]}), record) == ""
 
 
 def test_a_role_without_any_patient_finds_nothing_and_is_not_refused() -> None:

@@ -105,7 +105,7 @@ SCOPES = [
     "system/*.rs", "system/*.cruds", "patient/Observation.rs?code=1-1", "user/Observation.rs?code=http://loinc.org|2-2",
     "user/Encounter.r", "patient/Patient.rs",
 ]  # fmt: skip
-LEVELS = ["owner", "full", "limited", "emergency", "referral", "care-team"]
+LEVELS = ["full", "limited", "emergency", "referral", "care-team"]
 PATIENTS = st.sampled_from(["Patient/1", "Patient/2"])
 ROLES = ["doctor", "nurse", "specialist", "paramedic", "pharmacist", "administrator", "patient", "proxy", "observer"]
 

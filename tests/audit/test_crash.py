@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fhir_server.audit import group
+from fhir_server.audit.lines import decode
 from fhir_server.audit.trail import WITNESS
 from fhir_server.audit.verify import Verification
 from tests.audit.conftest import Process
@@ -42,7 +42,7 @@ async def test_a_killed_process_loses_nothing(
     await process.trail.anchors.make(period=0)
     kept: set[str] = set()
     async for found in process.trail.store.groups.find({}):
-        kept |= {f"{one.type}/{one.id}" for one in group.decode(found["e"])}
+        kept |= {f"{one.type}/{one.id}" for one in decode(found["e"])}
     assert set(told) - kept == set()
     written = {key for key in kept if key.startswith("Basic/w")}
     stored = {row["_id"] async for row in process.database.resource.find({"_id": {"$in": sorted(written)}}, {"_id": 1})}

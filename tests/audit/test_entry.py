@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fhir_server.audit import Agent, Entry, group
+from fhir_server.audit import Agent, Entry
 from fhir_server.audit.entry import MAX_QUERY, action, patients_in
+from fhir_server.audit.lines import MAX_ENTRIES, decode, gathered, keys, salvaged
 from tests.audit.conftest import DOCTOR, read_of
 
 ENTRIES = st.builds(
@@ -42,22 +43,56 @@ def test_patients_are_found_in_the_text_of_a_resource() -> None:
     assert patients_in('{"reference":"Practitioner/1"}') == ()
 
 
+def text(entries: list[Entry]) -> str:
+    return "".join(lines.text() for lines in gathered(entries))
+
+
 @given(st.lists(ENTRIES, max_size=5))
 def test_what_is_encoded_can_be_read(entries: list[Entry]) -> None:
-    assert group.decode(group.encode(entries)) == entries
+    assert decode(text(entries)) == entries
+    assert salvaged(text(entries).encode()) == entries
+
+
+@given(st.lists(ENTRIES, min_size=1, max_size=5), st.data())
+def test_of_a_file_that_was_cut_short_all_whole_lines_are_salvaged(entries: list[Entry], data: st.DataObject) -> None:
+    whole = text(entries).encode()
+    cut = whole[: data.draw(st.integers(0, len(whole)))]
+    found = salvaged(cut)
+    assert found == entries[: len(found)]
+    assert len(found) >= sum(line.startswith(b"[") for line in cut.split(b"\n")[:-1])
+
+
+def test_an_agent_is_written_once() -> None:
+    (lines,) = gathered([read_of("Basic", str(n)) for n in range(10)])
+    assert lines.text().count("dr-who") == 1
+    assert {one.agent for one in decode(lines.text())} == {DOCTOR}
 
 
 def test_an_entry_of_an_older_server_can_be_read() -> None:
-    (found,) = group.decode('[[1,"read","R",200,["me"],"Patient","7"]]')
-    assert (found.agent.name, found.subjects, found.issue) == ("me", ("Patient/7",), "")
+    for older in ('[[1,"read","R",200,["me"],"Patient","7"]]', '[1,"read","R",200,["me"],"Patient","7"]\n'):
+        (found,) = decode(older)
+        assert (found.agent.name, found.subjects, found.issue) == ("me", ("Patient/7",), "")
 
 
 def test_hostile_queries_are_kept_short_and_valid() -> None:
     long = Entry(1, "search-type", "E", 200, DOCTOR, "Patient", query="x" * 100_000)
     broken = Entry(1, "search-type", "E", 200, DOCTOR, "Patient", query="name=\ud800")
-    first, second = group.decode(group.encode([long, broken]))
+    first, second = decode(text([long, broken]))
     assert len(first.query) == MAX_QUERY + 1
     assert second.query == "name=?"
+
+
+def test_what_a_group_is_found_by_follows_from_its_text() -> None:
+    crowd = tuple(f"Patient/{n}" for n in range(1500))
+    (lines,) = gathered([Entry(1, "search-type", "E", 200, DOCTOR, "Patient", patients=crowd)])
+    assert keys(lines.entries) == keys(decode(lines.text()))
+    assert len(keys(lines.entries)) == 1001
+
+
+def test_a_patient_that_is_read_has_one_key() -> None:
+    assert keys([read_of("Patient", "1")]) == keys([read_of("Patient", "1", "Patient/1")])
+    assert len(keys([read_of("Patient", "1")])) == 2
+    assert all(-(2**31) <= key < 2**31 for key in keys([read_of("Basic", str(n)) for n in range(100)]))
 
 
 def test_a_group_is_never_too_large_for_the_database() -> None:
@@ -65,6 +100,7 @@ def test_a_group_is_never_too_large_for_the_database() -> None:
         Entry(1, "search-type", "E", 200, DOCTOR, query="\0" * 5000, patients=tuple(f"Patient/{n}" for n in range(999)))
         for _ in range(600)
     ]
-    portions = list(group.portions(worst))
-    assert sum(map(len, portions)) == 600
-    assert max(len(group.encode(portion).encode()) for portion in portions) < 14_000_000
+    groups = list(gathered([*worst, *[read_of("Basic", str(n)) for n in range(3000)]]))
+    assert sum(len(lines.entries) for lines in groups) == 3600
+    assert max(len(lines.text().encode()) for lines in groups) <= 1024 * 1024
+    assert max(len(lines.entries) for lines in groups) == MAX_ENTRIES

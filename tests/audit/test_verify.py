@@ -12,12 +12,17 @@ import pytest
 import yaml
 
 from fhir_server.audit import group
+from fhir_server.audit.find import Search, newest
+from fhir_server.audit.lines import gathered
 from fhir_server.audit.store import Collection
 from fhir_server.audit.trail import WITNESS
 from fhir_server.audit.verify import Report, Verification
+from fhir_server.search.compile import compile
+from fhir_server.search.parse import parse
 from tests.audit.conftest import Process, read_of
 
 Json = dict[str, Any]
+BASE = "http://example.org/fhir"
 CASES: list[Json] = yaml.safe_load((Path(__file__).parents[1] / "cases" / "audit_tampering.yaml").read_text())
 
 
@@ -154,7 +159,9 @@ async def test_an_invented_chain_is_noticed(process: Process, tmp_path: Path) ->
     await trail.record([read_of("Basic", "1")])
     anchor = await trail.store.last_anchor()
     assert anchor is not None
-    forged = group.document(b"y" * 32, "0123456789a01234567r", 1, bytes(anchor["h"]), 1, [read_of("Basic", "2")])
+    forged = group.document(
+        b"y" * 32, "0123456789a01234567r", 1, bytes(anchor["h"]), 1, next(gathered([read_of("Basic", "2")]))
+    )
     await trail.store.groups.insert_one(forged)
     report = await Verification(trail.store, trail.keys).run()
     assert [(one.chain, one.what) for one in report.breaks] == [("0123456789a01234567r", "inserted")]
@@ -179,3 +186,19 @@ async def test_the_trail_grows_while_it_is_verified(process: Process, tmp_path: 
         report = await Verification(process.trail.store, process.trail.keys, tmp_path / WITNESS).run()
         assert report.ok, report
     await growing
+
+
+async def test_groups_of_an_earlier_layout_are_found_and_proven(process: Process) -> None:
+    trail, chain = process.trail, "0123456789a01234567r"
+    anchor = await trail.store.last_anchor()
+    assert anchor is not None
+    text, before = '[[1,"read","R",200,["dr-who","Practitioner/1"],"Patient","7"]]', bytes(anchor["h"])
+    sealed = group.seal(trail.keys[0], group.name(chain, 1), before, 5, text)
+    names = ["pPatient/7", "aPractitioner/1", "ePatient/7"]
+    row = {"_id": group.name(chain, 1), "t": 5, "p": before, "h": sealed, "k": names, "e": text}
+    await trail.store.groups.insert_one(row)
+    assert (await Verification(trail.store, trail.keys).run()).ok
+    wanted = compile(parse("AuditEvent", [("patient", "Patient/7")], base_url=BASE)).filter
+    assert [found.where.index async for found in newest(trail.store, Search(wanted, BASE))] == [0]
+    await trail.store.groups.update_one({"_id": row["_id"]}, {"$set": {"k": names[1:]}})
+    assert not (await Verification(trail.store, trail.keys).run()).ok

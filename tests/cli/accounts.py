@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple, TypeVar
 
-import msgspec
 from pymongo import MongoClient
 from typer.testing import CliRunner
 
 from fhir_server.audit.entry import Entry
+from fhir_server.audit.lines import decode
 from fhir_server.cli import commands
 from fhir_server.config import Settings
 from fhir_server.main import running
@@ -71,4 +71,4 @@ class Accounts:
         """Every entry of the audit trail, the latest last."""
         with MongoClient[dict[str, Any]](self.settings.mongodb_uri) as client:
             groups = client[f"{self.settings.database}_system"]["audit"].find().sort("t", 1)
-            return [entry for row in groups if row["e"] for entry in msgspec.json.decode(row["e"], type=list[Entry])]
+            return [entry for row in groups for entry in decode(row["e"])]

@@ -6,6 +6,7 @@ import gzip
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections import Counter
@@ -22,6 +23,7 @@ from pymongo import MongoClient
 from pymongo.errors import AutoReconnect
 
 from fhir_server.cli.loading.entries import Unloadable, add_conditions, chunks, criterion
+from fhir_server.cli.loading.interruption import Interruption
 from fhir_server.cli.loading.pool import phases
 from fhir_server.cli.loading.report import Earlier, Event, Refused, Stored
 from fhir_server.cli.loading.sources import Source, find_sources
@@ -423,6 +425,53 @@ def test_an_interrupted_load_goes_on_where_it_stopped(fresh: Settings, tmp_path:
     assert done.returncode == 0, done.stderr
     assert "before the interruption" in done.stdout
     assert stored(fresh) == {"Patient": 12 * 1100}
+
+
+def test_an_interruption_is_noted_and_only_the_second_raises() -> None:
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    with Interruption() as interruption:
+        assert not interruption.noted
+        signal.raise_signal(signal.SIGTERM)
+        assert interruption.noted
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+
+
+def test_interrupted_before_anything_is_loaded(tmp_path: Path) -> None:
+    """While it waits for a database that takes connections and says nothing."""
+    put(tmp_path / "p.ndjson", patient())
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        uri = f"mongodb://127.0.0.1:{silent.getsockname()[1]}/?directConnection=true"
+        line, environment = command(Settings(mongodb_uri=uri), tmp_path)
+        with subprocess.Popen(line, env=environment, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
+            connection, _ = silent.accept()
+            process.send_signal(signal.SIGINT)
+            _, said = process.communicate()
+            connection.close()
+    assert process.returncode == 130
+    assert "Traceback" not in said
+
+
+def test_ctrl_c_of_a_terminal_at_the_start_reaches_no_worker(fresh: Settings, tmp_path: Path) -> None:
+    """It goes to the whole process group, also to workers that are not yet themselves."""
+    for name in range(4):
+        put(tmp_path / f"p{name}.ndjson", *[patient()] * 1100)
+    line, environment = command(fresh, tmp_path)
+    with subprocess.Popen(
+        line, env=environment, cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        workers: list[bytes] = []
+        while len(workers) < 2:
+            children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+            lines = [Path(f"/proc/{child}/cmdline").read_bytes() for child in children]
+            workers = [one for one in lines if b"spawn_main" in one]
+        os.killpg(process.pid, signal.SIGINT)
+        _, said = process.communicate()
+    assert process.returncode == 130
+    assert "KeyboardInterrupt" not in said
+    assert load(fresh, tmp_path).returncode == 0
+    assert stored(fresh) == {"Patient": 4 * 1100}
 
 
 def test_synthea_bundles_load_as_they_are(fresh: Settings, shared: Path) -> None:

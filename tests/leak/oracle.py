@@ -37,7 +37,7 @@ CONFIDENTIAL = [
 ]
 # In no compartment of R4, and a patient's all the same: docs/access.md.
 _DECIDED = {"Task": "for", "Device": "patient", "GuidanceResponse": "subject", "Contract": "subject"}
-_TALK = {"Communication", "CommunicationRequest", "Basic"}
+_NEVER_TALK = {"Patient", "Consent", "AuditEvent"}  # a label takes none of these from the patient
 # What tells of no patient: open to whoever is signed in, as far as the scopes go, for reading.
 SHARED = {
     "ActivityDefinition",
@@ -84,7 +84,7 @@ SHARED = {
 
 def patients_of(resource: Json) -> set[str]:
     """The patients ("Patient/a") whose a resource is: the team's own talk is nobody's."""
-    is_talk = resource["resourceType"] in _TALK and has_label(resource, TEAM)
+    is_talk = resource["resourceType"] not in _NEVER_TALK and has_label(resource, TEAM)
     return set() if is_talk else all_patients_of(resource)
 
 
@@ -299,6 +299,8 @@ class Role:
         }
         for level in ("full", "limited", "emergency"):
             of = {patient for patient, why in levels.items() if why == level}
+            if level != "full" and action not in "rs":
+                continue
             enough = {"full": "all", "limited": "limited", "emergency": "basic"}[level]
             if self.oracle.is_of(resource, of, action, team=True) and self._fits(enough, resource, action):
                 return True

@@ -13,7 +13,7 @@ from random import Random
 from typing import Any
 
 from tests.leak.stage import Ask
-from tests.leak.world import BASE, CONDITION_CATEGORY, LOINC, NUMBERS, OBSERVATION_CATEGORY, TAG, resources
+from tests.leak.world import BASE, CONDITION_CATEGORY, LOINC, NUMBERS, OBSERVATION_CATEGORY, TAG, TEAM, resources
 
 Json = dict[str, Any]
 Pairs = list[tuple[str, str]]
@@ -806,16 +806,7 @@ def draft(random: Random, type_: str, patient: str) -> Json:
         "Communication": {
             "status": "completed",
             "subject": subject,
-            "meta": random.choice(
-                [
-                    None,
-                    {
-                        "security": [
-                            {"system": "http://fhir-server.example/ig/CodeSystem/discussion-label", "code": "team"}
-                        ]
-                    },
-                ]
-            ),
+            "meta": random.choice([None, {"security": [TEAM]}]),
         },
         "Patient": {"name": [{"family": "New"}], "link": [{"other": subject, "type": "seealso"}] if subject else None},
         "Practitioner": {"name": [{"family": "New"}]},
@@ -859,9 +850,7 @@ def changed(random: Random, key: str) -> Json:
     elif change == "patient" and key.startswith("Patient/"):
         content["link"] = [{"other": {"reference": random.choice(OWNERS[:3])}, "type": "seealso"}]
     elif change == "label":
-        content["meta"] = {
-            "security": [{"system": "http://fhir-server.example/ig/CodeSystem/discussion-label", "code": "team"}]
-        }
+        content["meta"] = {"security": [TEAM]}
     elif change == "category" and key.startswith("Observation/"):
         content["category"] = [
             {"coding": [{"system": OBSERVATION_CATEGORY, "code": random.choice(["laboratory", "vital-signs", "exam"])}]}
@@ -1006,12 +995,7 @@ def conditional_delete(random: Random) -> Ask:
 
 @kind
 def meta_change(random: Random) -> Ask:
-    label = random.choice(
-        [
-            {"tag": [TAG]},
-            {"security": [{"system": "http://fhir-server.example/ig/CodeSystem/discussion-label", "code": "team"}]},
-        ]
-    )
+    label = random.choice([{"tag": [TAG]}, {"security": [TEAM]}])
     body = {"resourceType": "Parameters", "parameter": [{"name": "meta", "valueMeta": label}]}
     return Ask("meta_change", "POST", f"{writable(random)}/{random.choice(['$meta-add', '$meta-delete'])}", body=body)
 

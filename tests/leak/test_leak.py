@@ -116,7 +116,8 @@ def test_a_write_that_is_not_judged_is_found(court: Court, monkeypatch: pytest.M
     async def anything(*_: object) -> None:
         """Lets every write pass."""
 
-    monkeypatch.setattr(api, "authorize", anything)
+    monkeypatch.setattr(api, "_authorize_before", anything)
+    monkeypatch.setattr(api, "_authorize_after", anything)
     moved = WORLD["Observation/a-vital"] | {"subject": {"reference": "Patient/b"}}
     found = court.hear(WRITER, [Ask("update", "PUT", "Observation/a-vital", body=moved)]).findings
     assert any(one.what.startswith("written without leave: Observation/a-vital") for one in found)

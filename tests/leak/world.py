@@ -12,7 +12,7 @@ from typing import Any
 Json = dict[str, Any]
 
 BASE = "http://localhost:8080/fhir"
-TEAM = {"system": "http://fhir-server.example/ig/CodeSystem/discussion-label", "code": "team"}
+TEAM = {"system": "http://fhir-server.example/ig/CodeSystem/record-label", "code": "team-discussion"}
 SECRET = {"system": "http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "code": "V"}
 HIV = {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "HIV"}
 TAG = {"system": "http://leak.example/tags", "code": "seen"}
@@ -312,9 +312,10 @@ def record(p: str, o: str) -> Iterator[Json]:
     yield mine("Communication", "relabelled", status="completed", subject=me, sender=doctor)
     yield mine("Communication", "unlabelled", status="completed", meta={"security": [TEAM]}, subject=me, sender=doctor)
     yield mine("Basic", "note", code=concept("http://leak.example/basic", "note"), subject=me)
-    yield mine(
-        "Basic", "team", meta={"security": [TEAM]}, code=concept("http://leak.example/basic", "note"), subject=me
-    )
+    team: Json = {"meta": {"security": [TEAM]}}
+    yield mine("Basic", "team", **team, code=concept("http://leak.example/basic", "note"), subject=me)
+    yield mine("Observation", "team", **team, status="final", code=concept(LOINC, "2345-7"), subject=me)
+    yield mine("Task", "team", **team, status="requested", intent="order", **{"for": me}, requester=doctor)
     yield mine(
         "Binary", "file", contentType="text/plain", securityContext=ref(f"DocumentReference/{p}-doc"), data="ZmlsZQ=="
     )

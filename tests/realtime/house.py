@@ -18,6 +18,7 @@ from socketio.exceptions import ConnectionError  # type: ignore[import-untyped]
 import subscriptions.operations
 from fhir_server.access import Principal
 from fhir_server.access.principal import SYSTEM
+from fhir_server.cli.processes import WEBSOCKETS
 from fhir_server.config import Settings
 from fhir_server.context import Context, FhirRequest
 from fhir_server.dispatch import dispatch
@@ -232,7 +233,13 @@ async def open_site(settings: Settings, *, origins: frozenset[bytes] = frozenset
 
         rights = auth.subscribers if auth is not None else Everybody()
         subs = Subscriptions(
-            settings, server.database, server.repository, rights, server.base_url, lambda: server.context()
+            settings,
+            server.database,
+            server.repository,
+            rights,
+            server.base_url,
+            lambda: server.context(),
+            trail=server.trail,
         )
         await subs.prepare()
         await subs.start()
@@ -277,7 +284,7 @@ def _paths(fhir: FhirApp, live: Realtime) -> Any:
 
 
 async def _serve(application: Any, listener: socket.socket, stack: AsyncExitStack) -> None:
-    config = uvicorn.Config(application, lifespan="off", log_level="warning", timeout_graceful_shutdown=1)
+    config = uvicorn.Config(application, lifespan="off", log_level="warning", timeout_graceful_shutdown=1, **WEBSOCKETS)
     running = uvicorn.Server(config)
     task = asyncio.create_task(running._serve([listener]))
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from fhir_server.access.principal import SYSTEM as ADMINISTRATOR
+from fhir_server.context import FhirRequest
 from realtime import streams
 from tests.realtime.house import ANN, BEN, DORA, Ear, Site
 
@@ -84,6 +85,25 @@ async def test_a_patient_hears_nothing_of_another(sites: Sites) -> None:
         bundles = await ann.hears("subscription:event", numbers_of_one, 2)
         assert "b-1" not in str(bundles)
         assert [entry["resource"]["id"] for bundle in bundles for entry in bundle["entry"][1:]] == ["a-1", "a-2"]
+
+
+async def test_what_is_told_is_in_the_audit_trail(sites: Sites) -> None:
+    here, _ = sites
+    token = await here.token(DORA)
+    id_ = await here.subscribe(token, "Observation?code:text=body")
+    async with here.connect(token) as dora:
+        await dora.ask("subscription:join", {"subscription": id_})
+        await here.put(weight("told"))
+        await heard(dora, 1)
+    assert here.server.trail is not None
+    await here.server.trail.settle()
+    ctx = here.server.context()
+    ctx.state["trail"] = here.server.trail
+    found = await ctx.dispatch(ctx, FhirRequest("GET", "AuditEvent", query=[("entity", "Observation/told")]))
+    assert found.resource is not None
+    read = [entry["resource"] for entry in found.resource["entry"] if entry["resource"]["action"] == "R"]
+    assert [one["agent"][-1]["who"]["reference"] for one in read] == [DORA]
+    assert ANN in str(read)
 
 
 async def test_revocation_stops_the_next_event(sites: Sites) -> None:

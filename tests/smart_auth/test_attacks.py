@@ -34,7 +34,7 @@ Json = dict[str, Any]
 
 SECRET = {"system": "http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "code": "V"}
 SCOPE = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/consentscope", "code": "patient-privacy"}]}
-SHARING = "http://fhir-server.example/ig/CodeSystem/sharing-level"
+SHARING = "http://fhir-server.example/ig/CodeSystem/share-level"
 NOTIFICATION = {"system": "http://terminology.hl7.org/CodeSystem/communication-category", "code": "notification"}
 REASON = {"resourceType": "Parameters", "parameter": [{"name": "reason", "valueString": "unconscious"}]}
 VICTIM, OTHER = {"reference": "Patient/victim"}, {"reference": "Patient/other"}
@@ -63,8 +63,10 @@ def consent(patient: Json, provision: Json, **more: Any) -> Json:
 
 def share(level: str, who: str) -> Json:
     role = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ParticipationType", "code": "IRCP"}]}
-    given = {"type": "permit", "actor": [{"role": role, "reference": {"reference": who}}]}
-    return consent(VICTIM, given, category=[{"coding": [{"system": SHARING, "code": level}]}])
+    action = [{"coding": [{"system": SHARING, "code": level}]}]
+    return consent(
+        VICTIM, {"type": "permit", "actor": [{"role": role, "reference": {"reference": who}}], "action": action}
+    )
 
 
 def order(who: str) -> Json:
@@ -203,12 +205,14 @@ async def test_a_broken_glass_is_no_way_to_stay(house: House, made: Json) -> Non
 async def test_a_limited_share_does_not_grow(house: House) -> None:
     await house.ask(SYSTEM, "POST", "Consent", share("limited", "Practitioner/specialist"))
     assert await house.sees("specialist", "Observation/plain")
+    status, _ = await house.ask("specialist", "POST", "Observation", observation(VICTIM))
+    assert status == 403  # it is for reading
     await house.ask("specialist", "POST", "ServiceRequest", order("Practitioner/specialist"))
     assert not await house.sees("specialist", "DocumentReference/secret")
 
 
 @pytest.mark.parametrize(
-    "made", [order("Practitioner/doctor"), team("Practitioner/doctor"), share("owner", "Practitioner/doctor")]
+    "made", [order("Practitioner/doctor"), team("Practitioner/doctor"), share("full", "Practitioner/doctor")]
 )
 async def test_nobody_puts_a_patient_in_their_own_care(house: House, made: Json) -> None:
     await house.ask("doctor", "POST", made["resourceType"], made)

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from fhir_server.access.consents import BREAK_GLASS, PRIVACY, SHARING
+from fhir_server.access.consents import BREAK_GLASS
 from fhir_server.access.principal import NOBODY, Principal
+from fhir_server.access.provisions import SHARING
 from fhir_server.access.visibility import condition
 from fhir_server.outcomes import FhirError
 from smart_auth import authenticator as module
@@ -63,7 +64,7 @@ def permit(who: str, **more: Any) -> Json:
     return {"type": "permit", "actor": [{"role": role, "reference": {"reference": who}}], **more}
 
 
-def category(system: str, code: str) -> list[Json]:
+def concepts(system: str, code: str) -> list[Json]:
     return [{"coding": [{"system": system, "code": code}]}]
 
 
@@ -374,8 +375,8 @@ async def test_a_consent_that_is_deleted_or_erased_says_no_more(here: Process) -
 async def test_a_share_reaches_whom_it_names(here: Process) -> None:
     await here.add("nurse", "Practitioner/2", ["nurse"])
     await here.put(
-        consent("c", "Patient/9", permit("Practitioner/1"), category=category(SHARING, "full")),
-        consent("d", "Patient/8", permit("Organization/1"), category=category(SHARING, "limited")),
+        consent("c", "Patient/9", permit("Practitioner/1", action=concepts(SHARING, "full"))),
+        consent("d", "Patient/8", permit("Organization/1", action=concepts(SHARING, "limited"))),
         consent("e", "Patient/7", {"type": "permit"}),
         {
             "resourceType": "PractitionerRole",
@@ -399,7 +400,7 @@ async def test_broken_glass_lasts_until_its_time(here: Process, monkeypatch: pyt
     )
     header, others = await here.header(user="doctor"), await here.header("system/*.rs")
     assert (await here.authenticator.authenticate(header, {})).emergency == frozenset()
-    await here.put(consent("c", "Patient/9", broken, category=category(PRIVACY, BREAK_GLASS)))
+    await here.put(consent("c", "Patient/9", broken, category=concepts(*BREAK_GLASS)))
     monkeypatch.setattr(module, "KEPT", inf)
     assert (await here.authenticator.authenticate(header, {})).emergency == {"Patient/9"}
     assert (await here.authenticator.authenticate(others, {})).emergency == frozenset()

@@ -61,8 +61,12 @@ class Issued:
     """Binding tokens that are only listed."""
 
     tokens: list[tuple[list[str], Json, int]] = field(default_factory=list)
+    after: int | None = None  # of the last
 
-    async def issue(self, subscription_ids: list[str], owner: Json, seconds: int) -> tuple[str, datetime]:
+    async def issue(
+        self, subscription_ids: list[str], owner: Json, seconds: int, *, after: int | None = None
+    ) -> tuple[str, datetime]:
+        self.after = after
         self.tokens.append((subscription_ids, owner, seconds))
         return f"token-{len(self.tokens)}", datetime.now(UTC) + timedelta(seconds=seconds)
 

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import socket
+import subprocess
 import time
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from pymongo.errors import AutoReconnect
+from structlog.testing import capture_logs
 
 from fhir_server.change import Change
 from fhir_server.config import Settings
@@ -208,6 +213,23 @@ async def test_11_a_process_that_stops_hands_over_at_once(play: Stage) -> None:
         assert "holder" not in await play.row("s1")
         async with play.deliverers():
             await there.until(lambda: there.numbers == [1])
+
+
+async def test_11_what_a_killed_process_had_is_taken_over_before_its_lease_ends(play: Stage) -> None:
+    async with receiving() as there:
+        await play.subscribe("s1", resource(there.url))
+        await play.happen("s1", 1)
+        dead = subprocess.Popen(["true"])
+        dead.wait()
+        rows, later = play.database.system["sub_active"], datetime.now(UTC) + timedelta(days=1)
+        had = {"holder": f"fhir-server/{socket.gethostname()}/{dead.pid}/00/00", "until": later}
+        await rows.update_one({"_id": "s1"}, {"$set": had})
+        await play.subscribe("s2", resource(there.url))
+        elsewhere = {"holder": f"fhir-server/another.example/{dead.pid}/00/00", "until": later}
+        await rows.update_one({"_id": "s2"}, {"$set": elsewhere})
+        async with play.deliverers():
+            await there.until(lambda: there.numbers == [1])
+        assert (await play.row("s2"))["holder"] == elsewhere["holder"], "of another machine nobody here can tell"
 
 
 async def test_11_slow_endpoints_stall_nobody_else(play: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -450,7 +472,7 @@ async def test_hooks_follow_each_change_in_order_and_again_after_a_failure(play:
     async def follow(ctx: Context, change: Change) -> None:
         seen.append(change.key)
         if len(seen) == 2:
-            raise RuntimeError("not yet")
+            raise RuntimeError("Patient Peter is not there yet")
         if len(seen) == 5:
             done.set()
 
@@ -461,10 +483,15 @@ async def test_hooks_follow_each_change_in_order_and_again_after_a_failure(play:
     await play.database.system["sub_active"].insert_one(other)
     await play.happen("hook:tests.follow", 4)
     await play.happen("hook:tests.other", 1)
-    async with play.deliverers(), play.deliverers():
-        async with asyncio.timeout(30):
-            await done.wait()
-        await play.until_row("hook:tests.follow", lambda row: row["sent"] == 4 and "holder" not in row)
+    with capture_logs() as logs:
+        async with play.deliverers(), play.deliverers():
+            async with asyncio.timeout(30):
+                await done.wait()
+            await play.until_row("hook:tests.follow", lambda row: row["sent"] == 4 and "holder" not in row)
+    (failed,) = [one for one in logs if one["event"].startswith("a hook failed")]
+    assert failed["exception"] == "RuntimeError"
+    assert re.fullmatch(r"test_delivery.py:\d+ follow", failed["place"])
+    assert "Peter" not in str(logs), "what an exception says may be what a resource says"
     assert [key.rpartition("-")[2] for key in seen] == ["1", "2", "2", "3", "4"]
     assert (await play.row("hook:tests.other"))["sent"] == 0
 

@@ -316,6 +316,21 @@ async def test_an_erased_subscription_counts_no_longer_under_the_next_leader(mon
         assert await second.events.after("s", 0) == []
 
 
+async def test_an_erased_subscription_counts_no_longer_at_once_and_its_events_go(one: Plant) -> None:
+    await one.subscribe("s", "Observation")
+    await one.subscribe("t", "Observation")
+    await one.put(observation("a"))
+    await one.counted("s", 1)
+    assert await one.repository.erase(ANYONE, "Subscription", "s") == 1
+    await one.put(observation("b"))
+    await one.counted("t", 2)
+    assert await one.row("s") is None
+    assert await one.events.after("s", 0) == []
+    await one.subscribe("s", "Observation")
+    await one.put(observation("c"))
+    assert [event.id for event in await one.counted("s", 1)] == ["c"], "made again, it counts from 1"
+
+
 async def test_listeners_are_told_after_the_commit_and_their_errors_harm_nobody(one: Plant) -> None:
     heard: asyncio.Queue[str] = asyncio.Queue()
 

@@ -7,11 +7,14 @@ from hypothesis import strategies as st
 
 from subscriptions.filters import compile_criteria, conditions
 from subscriptions.index import ANY, Entry, Index
+from subscriptions.subscription import FilterBy
+from subscriptions.topic import CanFilterBy, Topic, Trigger
 from subscriptions.trigger import fires
 from subscriptions.view import View
 from tests.subscriptions.plant import BASE, observation
 from tests.subscriptions.topic_samples import view
 
+ALLOWED = (CanFilterBy("status", "Observation"), CanFilterBy("patient", "Observation"))
 CRITERIA = [
     "Observation",
     *(f"Observation?patient=Patient/{number}" for number in range(4)),
@@ -74,6 +77,17 @@ def test_of_ten_thousand_for_other_patients_none_is_a_candidate() -> None:
     assert not index.needs_content("Observation")
     assert index.watches("Observation")
     assert not index.watches("Patient")
+
+
+def test_the_key_that_tells_resources_apart_best_is_looked_up() -> None:
+    """Whichever comes first, and also where it is one of several: by a status nobody would be ruled out."""
+    index = Index()
+    topic = Topic("http://topics.example/o", "O", (Trigger("Observation"),), ALLOWED)
+    for number in range(100):
+        filters = [FilterBy("", "status=final"), FilterBy("", f"patient=Patient/p{number},Patient/q{number}")]
+        index.add(Entry(f"s{number}", topic.types, 0, topic, conditions(topic, filters, BASE)))
+    seen = View(view(None, observation("o", patient="p77")).change, BASE)
+    assert [one.id for one in found(index, seen)] == ["s77"]
 
 
 def test_an_entry_is_replaced_and_removed_without_a_trace() -> None:

@@ -14,6 +14,7 @@ from fhir_server.access.scopes import resource_scopes
 from fhir_server.config import Settings
 from fhir_server.context import FhirRequest
 from fhir_server.outcomes import FhirError
+from subscriptions import quota
 from subscriptions.rules import STATUS
 from subscriptions.subscriber import is_own, owner, owners
 from tests.subscriptions.desk import Desk, desk
@@ -76,6 +77,56 @@ def test_point_2_only_requested_revives_and_only_the_server_activates() -> None:
             assert stored != "error" or before == asked == "error"
             if before in ("off", "error") and stored == "requested":
                 assert asked == "requested"
+
+
+USER = Principal(
+    "dora", scopes=resource_scopes("user/*.cruds"), client="app", user="Practitioner/dora", roles=("administrator",)
+)
+
+
+async def write(server: Desk, status: str, principal: Principal, id_: str = "") -> str:
+    """The id of the Subscription, a new one unless given; what the refusal's code is instead."""
+    body = {name: value for name, value in wanted(status).items() if name != "id"}
+    method, path = ("PUT", f"Subscription/{id_}") if id_ else ("POST", "Subscription")
+    try:
+        answer = await server.ask(method, path, {**body, **({"id": id_} if id_ else {})}, principal=principal)
+    except FhirError as error:
+        return f"{error.status} {error.issues[0].code}"
+    assert answer.write is not None
+    return answer.write.id
+
+
+async def test_a_user_has_so_many_that_are_not_off(server: Desk) -> None:
+    server.server.settings.max_subscriptions = 2
+    refusal = "422 too-costly"
+    try:
+        one, other = [await write(server, "requested", USER) for _ in range(2)]
+        assert await write(server, "requested", USER) == refusal
+        idle = await write(server, "off", USER)
+        assert await write(server, "requested", USER, idle) == refusal
+        assert await write(server, "requested", USER, one) == one, "it is none more"
+        assert await write(server, "off", USER, one) == one
+        assert await write(server, "requested", USER, idle) == idle
+        assert await write(server, "requested", OTHER) != refusal
+        await server.ask("DELETE", f"Subscription/{other}")
+        entry = {"resource": wanted(), "request": {"method": "POST", "url": "Subscription"}}
+        bundle = {"resourceType": "Bundle", "type": "transaction", "entry": [entry, copy.deepcopy(entry)]}
+        with pytest.raises(FhirError) as caught:
+            await server.ask("POST", "", bundle, principal=USER)
+        assert caught.value.status == 422
+        await server.ask("POST", "", {**bundle, "entry": [entry]}, principal=USER)
+    finally:
+        server.server.settings.max_subscriptions = 200
+
+
+async def test_a_service_has_so_many_that_are_not_off(server: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quota, "MAX_OF_A_SERVICE", 2)
+    rows = server.server.database.system["sub_active"]
+    for id_, status in (("x1", "active"), ("x2", "off"), ("x3", "error")):
+        await rows.insert_one({"_id": id_, "status": status, "owner": {"client": "ward", "user": ""}, "count": 0})
+    assert await write(server, "requested", OTHER) == "422 too-costly"
+    await rows.delete_one({"_id": "x3"})
+    assert " " not in await write(server, "requested", OTHER)
 
 
 @pytest.mark.parametrize("door", ["PUT", "PATCH", "transaction", "conditional"])
@@ -152,13 +203,16 @@ async def test_point_7_the_subscriber_may_read_what_the_topic_is_about(server: D
     assert caught.value.status == 403
 
 
-async def test_point_7_whoever_wrote_it_last_is_the_subscriber(server: Desk) -> None:
+async def test_point_7_whoever_wrote_it_is_the_subscriber(server: Desk) -> None:
     database = server.server.database
     assert await owner(database, "none") is None
     await server.put(wanted(), SERVICE)
     assert await owner(database, "s1") == {"name": "lab"}
     await server.put(wanted("active"), SYSTEM)
     assert await owner(database, "s1") == {"name": "lab"}
+    await server.put(wanted("off"), OTHER)
+    assert await owner(database, "s1") == {"name": "lab"}  # tests/subscriptions/test_attacks.py
+    await server.ask("DELETE", "Subscription/s1", principal=OTHER)
     await server.put(wanted("off"), OTHER)
     assert await owner(database, "s1") == {"name": "ward"}
     marker = (await owners(database, ["s1"]))["s1"]

@@ -205,6 +205,18 @@ async def test_point_6_a_binding_token_for_ones_own(server: Desk) -> None:
     assert [owner for _, owner, _ in server.parts.bindings.tokens] == [{"name": "lab"}] * 3
 
 
+async def test_a_binding_token_may_go_on_from_an_event(server: Desk) -> None:
+    await sockets(server)
+    await server.count("ws1", 7)
+    await answer(server, "Subscription/ws1/$get-ws-binding-token", LAB, after=["6"])
+    assert server.parts.bindings.after == 6
+    await answer(server, "Subscription/ws1/$get-ws-binding-token", LAB)
+    assert server.parts.bindings.after is None
+    for after in ("8", "-1", "x"):
+        assert await refused(server, "Subscription/ws1/$get-ws-binding-token", LAB, after=[after]) == 400
+    assert await refused(server, "Subscription/$get-ws-binding-token", LAB, after=["0"]) == 400, "of which of two"
+
+
 async def test_point_6_a_binding_token_for_nothing_else(server: Desk) -> None:
     await sockets(server)
     name = "$get-ws-binding-token"

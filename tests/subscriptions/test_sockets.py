@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from fhir_server import json, xml
 from fhir_server.access.principal import Principal
+from fhir_server.audit import Trail
+from fhir_server.audit.lines import decode
 from fhir_server.config import Settings
 from fhir_server.outcomes import Unprocessable
 from smart_auth.clients import Client
@@ -90,7 +93,7 @@ class Here:
 
 
 @asynccontextmanager
-async def serving(one: Process, *, is_open: bool = False) -> AsyncIterator[Here]:
+async def serving(one: Process, *, is_open: bool = False, trail: Trail | None = None) -> AsyncIterator[Here]:
     database = one.database
     settings = Settings(host="127.0.0.1", open=is_open)
     sessions = Sessions(settings, database, one.tokens)
@@ -98,7 +101,7 @@ async def serving(one: Process, *, is_open: bool = False) -> AsyncIterator[Here]
     signals, bindings = Signals(database), Bindings(database)
     notifications = Notifications(one.repository, BASE, NoTopics())
     rights = Everybody() if is_open else subscribers
-    reader = Reader(database, Events(database), notifications, rights, signals)
+    reader = Reader(database, Events(database), notifications, rights, signals, trail=trail)
     engine = Engine(database, signals)
     await engine.prepare()
     await bindings.prepare()
@@ -299,6 +302,30 @@ async def test_point_4_bound_by_a_token_handshake_and_then_notifications_in_orde
         assert sorted(await bundles(client, 2)) == [("handshake", 0, []), ("handshake", 5, [])]
         await here.engine.number("s1", 3)
         assert await bundles(client, 3) == [("event-notification", n, [n]) for n in (6, 7, 8)]
+
+
+async def test_what_is_told_is_in_the_audit_trail_and_a_ping_tells_nothing(behind: Process, tmp_path: Path) -> None:
+    database, now_ = behind.database, behind.repository.flusher.clock.now
+    trail = Trail(database, tmp_path, alive=behind.processes.alive, now=now_, wait=True)
+    await trail.start()
+    async with serving(behind, trail=trail) as here, connect(here.url, user_agent_header="x/1") as client:
+        token = await here.token()
+        for id_ in ("s1", "s2"):
+            await here.subscribe(id_, token, payload="application/fhir+json")
+        await client.send(f"auth {token}")
+        await client.send("bind s2")
+        await heard(client, 2)
+        await client.send(f"bind-with-token {await here.binding(token, 's1')}")
+        await bundles(client)
+        await here.engine.number("s2")
+        await heard(client)
+        await here.engine.number("s1")
+        await bundles(client)
+    groups = [one async for one in trail.store.groups.find()]
+    (told,) = [entry for one in groups for entry in decode(one["e"])]
+    await trail.stop()
+    assert (told.type, told.id, told.query) == ("Patient", "1", "subscription=s1&event-number=1")
+    assert (told.agent.user, told.agent.software, told.agent.address) == ("Practitioner/1", "x/1", "127.0.0.1")
 
 
 async def test_a_binding_may_begin_at_a_position(here: Here) -> None:

@@ -162,8 +162,8 @@ async def test_the_engine_s_changes_are_followed(served: Server) -> None:
 
     def change(resource: Json | None, type_: str = "Basic", version: int = 2) -> Change:
         text = "" if resource is None else json.encode(resource).decode()
-        stored = Stored(type_, "followed", version, 1, 1, text, deleted=resource is None)
-        return Change(type_, "followed", version, "update", 1, stored)
+        stored = Stored(type_, "followed", version, version, 1, text, deleted=resource is None)
+        return Change(type_, "followed", version, "update", stored.updated, stored)
 
     made = named("followed", url=url)
     await topics.changed(change(made))

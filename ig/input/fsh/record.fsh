@@ -7,13 +7,28 @@ Description: "How much of a record somebody may see. The owner needs no consent:
 * insert Complete
 * #full "Full" "Read, and write a new version."
 * #limited "Limited" "Read, without what is labelled restricted or sensitive."
-* #emergency "Emergency" "Read, for a short time, in an emergency; always audited and reviewed."
+* #emergency "Emergency" "Read what an emergency needs; in a consent that $break-glass wrote, what the role needs in one, for a short time, always audited and reviewed."
 
 ValueSet: ShareLevels
 Id: share-levels
 Title: "Levels of sharing"
 Description: "All of them."
 * include codes from system ShareLevel
+
+CodeSystem: Privacy
+Id: privacy
+Title: "Privacy"
+Description: "What oversight of broken glass is told apart by: the consent that opens, the alert that tells of it, and whom it is for."
+* insert Complete
+* #break-glass "Broken glass" "Category of a consent that $break-glass wrote; nobody else can write, change or delete one."
+* #alert "Alert to privacy officers" "Category of the message that tells them of an emergency access."
+* #privacy-officer "Privacy officer" "Role of those who look after privacy: Task.performerType of a review, PractitionerRole.code of those who are told."
+
+ValueSet: PrivacyCodes
+Id: privacy-codes
+Title: "Privacy"
+Description: "All of them."
+* include codes from system Privacy
 
 Profile: SharedRecord
 Parent: DocumentReference
@@ -76,6 +91,7 @@ Title: "Emergency access"
 Description: "The glass, broken: a short consent that $break-glass writes for the one who asked, with the purpose BTG and an end. Its accesses are marked in the audit, the privacy officer is told, and a review task is open."
 * status MS
 * scope = http://terminology.hl7.org/CodeSystem/consentscope#patient-privacy
+* insert Category(glass, 1, 1, Privacy#break-glass)
 * patient 1..1 MS
 * dateTime 1..1 MS
 * policyRule 1..1 MS
@@ -212,7 +228,8 @@ Title: "The glass, broken"
 Description: "For the paramedic, for one hour."
 * status = #active
 * scope = http://terminology.hl7.org/CodeSystem/consentscope#patient-privacy "Privacy Consent"
-* category = $act#INFA "information access"
+* category[glass].coding[0] = Privacy#break-glass "Broken glass"
+* category[glass].coding[1] = http://terminology.hl7.org/CodeSystem/consentcategorycodes#emrgonly "Emergency Only"
 * patient = Reference(example-patient)
 * dateTime = "2025-05-30T11:02:00Z"
 * policyRule = $act#OPTIN

@@ -33,6 +33,7 @@ Description: "Somebody is asked to judge the focus. While flagged content has an
 * reasonCode MS
 * authoredOn 1..1 MS
 * requester 1..1 MS
+* performerType MS
 * owner MS
 * note MS
 
@@ -48,5 +49,6 @@ Description: "What the privacy officer is asked after the glass was broken."
 * focus = Reference(example-break-glass)
 * for = Reference(example-patient)
 * authoredOn = "2025-05-30T11:02:05Z"
-* requester = Reference(example-server)
+* requester = Reference(example-paramedic)
+* performerType = Privacy#privacy-officer "Privacy officer"
 * owner = Reference(example-clinic)
