@@ -117,12 +117,12 @@ class Courier:
         if principal is None:
             return await self._set(row, "off", NOT_ALLOWED)
         last = events[-1].number
-        bundle = await self.notifications.event_bundle(subscription, row["count"], events, principal)
-        if bundle is None:
+        made = await self.notifications.event_notification(subscription, row["count"], events, principal)
+        if made is None:
             return await self.claims.note(row, {"sent": last})
-        await self._send(subscription, "event-notification", bundle)
+        await self._send(subscription, "event-notification", made.bundle)
         # Before it counts as sent: should the trail not take it, it is sent and recorded again.
-        await disclosure.record(self.trail, bundle, agent_of(principal), principal.purpose)
+        await disclosure.record(self.trail, made.disclosed, agent_of(principal), principal.purpose)
         return await self._arrived(row, {"sent": last})
 
     async def _next(self, row: Json, limit: int) -> list[Event]:

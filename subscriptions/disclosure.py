@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 from urllib.parse import urlencode
 
 from fhir_server.access import Principal
@@ -53,12 +53,11 @@ class Disclosed:
         return tuple(found)[:MAX_PATIENTS]
 
 
-class Notification(dict[str, Any]):
+class Notification(NamedTuple):
     """A Bundle that tells of events, and what it discloses."""
 
-    def __init__(self, bundle: dict[str, Any], disclosed: Disclosed) -> None:
-        super().__init__(bundle)
-        self.disclosed = disclosed
+    bundle: dict[str, Any]
+    disclosed: Disclosed
 
 
 def agent_of(principal: Principal, *, address: str = "", software: str = "") -> Agent:
@@ -74,10 +73,7 @@ def agent_of(principal: Principal, *, address: str = "", software: str = "") -> 
     )
 
 
-async def record(trail: Trail | None, notification: object, agent: Agent, purpose: str = "") -> None:
-    """Return once the trail has what the notification discloses; the trail stores in groups what many bring at once.
-
-    Handshakes and heartbeats disclose nothing. Raises Unavailable (503).
-    """
-    if trail is not None and isinstance(notification, Notification):
-        await trail.record([notification.disclosed.entry(agent, purpose)])
+async def record(trail: Trail | None, disclosed: Disclosed, agent: Agent, purpose: str = "") -> None:
+    """Return once the trail has it; the trail stores in groups what many bring at once. Raises Unavailable (503)."""
+    if trail is not None:
+        await trail.record([disclosed.entry(agent, purpose)])

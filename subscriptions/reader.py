@@ -212,15 +212,15 @@ class Reader:
                 return last, None  # they were kept for `event_days`
             number = events[-1].number
             principal = await self._rightful(state, me)
-            bundle = await self._notifications.event_bundle(state.subscription, number, events, principal)
-            if me.agent is not None:
-                await disclosure.record(self._trail, bundle, me.agent, principal.purpose)
+            made = await self._notifications.event_notification(state.subscription, number, events, principal)
+            if made is not None and me.agent is not None:
+                await disclosure.record(self._trail, made.disclosed, me.agent, principal.purpose)
             await self._rightful(state, me)  # what was revoked while the bundle was made is not sent
         except (PyMongoError, Unavailable) as error:
             log.warning("events of a subscription not read", exception=type(error).__name__)
             await asyncio.sleep(PAUSE)
             return position, None
-        return number, bundle
+        return number, made.bundle if made is not None else None
 
     async def _rightful(self, state: State, me: _Follower) -> Principal:
         """Who follows, as long as the subscriber is somebody, too. Raises Ended and Unavailable."""

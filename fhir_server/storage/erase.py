@@ -47,7 +47,9 @@ async def erase(database: Database, key: str) -> int:
 
 
 def _notice(key: str, current: dict[str, Any]) -> dict[str, Any]:
-    """The deletion that would follow the current state: it is never read, only seen in the change stream."""
-    version, type_ = current["v"] + 1, key.partition("/")[0]
-    named = {"_id": f"{key}/{version}", "r": key, "ty": type_, "v": version}
+    """The deletion that would follow the current state: it is never read, only seen in the change stream.
+
+    Its `_id` is none that a write has: writers meet us at the resource and nowhere else.
+    """
+    named = {"_id": f"{key}/erased", "r": key, "ty": key.partition("/")[0], "v": current["v"] + 1}
     return {**named, "u": current["u"] + 1, "t": current["t"], "m": "DELETE", "n": "", "d": True}

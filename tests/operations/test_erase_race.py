@@ -76,7 +76,7 @@ async def test_a_write_in_the_midst_of_an_erasure(settings: Settings, monkeypatc
         late = Write("PUT", "Basic", "contested", basic("late"), base)
         tried = asyncio.Event()
         tasks: list[asyncio.Task[None]] = []
-        attempt, delete_one = Flusher._attempt, AsyncCollection.delete_one
+        attempt, take_out = Flusher._attempt, AsyncCollection.find_one_and_delete
 
         async def attempting(self: Flusher, units: Any) -> None:
             try:
@@ -85,13 +85,13 @@ async def test_a_write_in_the_midst_of_an_erasure(settings: Settings, monkeypatc
                 tried.set()
 
         async def deleting(self: Any, *arguments: Any, **options: Any) -> Any:
-            deleted = await delete_one(self, *arguments, **options)
+            deleted = await take_out(self, *arguments, **options)
             tasks.append(asyncio.create_task(api.write(ctx, late)))
             await tried.wait()
             return deleted
 
         monkeypatch.setattr(Flusher, "_attempt", attempting)
-        monkeypatch.setattr(AsyncCollection, "delete_one", deleting)
+        monkeypatch.setattr(AsyncCollection, "find_one_and_delete", deleting)
         assert await ctx.repository.erase(ctx.principal, "Basic", "contested") == 2
         await asyncio.gather(*tasks)
         assert late.version == 1

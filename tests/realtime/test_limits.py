@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
 
+from fhir_server.cli.processes import WEBSOCKETS
 from realtime.event import events
 from realtime.limits import SIGN, TALK, Bucket, Limit
 from tests.realtime.house import DORA, NICK, Site
@@ -46,3 +50,15 @@ async def test_too_much_and_too_often_is_refused_for_that_event_alone(site: Site
         wrongs: list[Any] = [None, 7, [], {"caseId": "../x"}, {"caseId": None}, {"caseId": "x" * 65}]
         for wrong in wrongs:
             assert (await nick.ask("case:join", wrong))["status"] == 400
+
+
+async def test_sockets_are_not_compressed_and_take_no_long_messages(site: Site) -> None:
+    url = site.url.replace("http", "ws") + "/socket.io/?EIO=4&transport=websocket"
+    async with connect(url, compression="deflate") as client:
+        assert client.protocol.extensions == []
+        assert str(await client.recv()).startswith("0{")
+        with suppress(ConnectionClosed):
+            await client.send("4" * (WEBSOCKETS["ws_max_size"] + 1))
+        async with asyncio.timeout(20):
+            await client.wait_closed()
+        assert client.close_code == 1009

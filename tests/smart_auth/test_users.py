@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 
 import pytest
@@ -14,6 +16,7 @@ from fhir_server.outcomes import Conflict, Unavailable, ValueWrong
 from fhir_server.storage.database import Database
 from smart_auth import passwords
 from smart_auth.users import User, Users, check_email, check_login
+from tests.conftest import ROOT
 from tests.smart_auth.visitor import OTHER_PASSWORD, PASSWORD
 
 
@@ -104,6 +107,15 @@ async def test_an_account_without_a_password_has_none_that_fits(users: Users) ->
     await users.add(User("ana"))
     for password in ("", " ", PASSWORD):
         assert await users.check_password("ana", password) is None
+
+
+def test_outside_of_tests_a_hash_costs_what_rfc_9106_asks_for() -> None:
+    code = (
+        "from smart_auth.passwords import _hasher as h; print(h.time_cost, h.memory_cost, h.parallelism, h.type.name)"
+    )
+    said = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert said.stdout.split() == ["3", str(64 * 1024), "1", "ID"]
+    assert passwords._hasher.memory_cost < 64 * 1024, "tests would take minutes longer"
 
 
 async def test_a_hash_with_other_parameters_is_made_anew(users: Users) -> None:

@@ -12,6 +12,7 @@ from fhir_server import json
 from fhir_server.access import Principal
 from fhir_server.storage.database import Database
 from subscriptions import store
+from subscriptions.disclosure import Disclosed, Notification
 from subscriptions.event import Event
 from subscriptions.extensions import HEARTBEAT, MAX_COUNT
 from subscriptions.signals import Signals
@@ -85,15 +86,17 @@ class Plain:
         self.made = 0
         self.on_bundle: Callable[[], None] | None = None
 
-    async def event_bundle(
+    async def event_notification(
         self, subscription: Subscription, count: int, events: Sequence[Event], principal: Principal, **_: Any
-    ) -> Json | None:
+    ) -> Notification | None:
         self.made += 1
         if self.on_bundle is not None:
             self.on_bundle()
         await asyncio.sleep(0)
         numbers = [event.number for event in events if event.number not in self.hidden]
-        return {"numbers": numbers, "count": count} if numbers else None
+        if not numbers:
+            return None
+        return Notification({"numbers": numbers, "count": count}, Disclosed(subscription.id, tuple(numbers)))
 
     def heartbeat(self, subscription: Subscription, count: int) -> Json:
         return {"heartbeat": count}

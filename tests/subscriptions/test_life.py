@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -162,7 +163,8 @@ async def test_point_2_a_change_of_where_and_what_needs_a_new_handshake(server: 
     moved["channel"]["endpoint"] = "https://elsewhere.example.org/"
     assert (await server.put(moved))["status"] == "requested"
     before = await has(server, "active")
-    assert (await server.put({**before}, OTHER))["status"] == "requested"  # somebody else's rights count from now on
+    again = replace(ANYONE, name="again")  # the subscriber by another authorization, which counts from now on
+    assert (await server.put({**before}, again))["status"] == "requested"
     before = await has(server, "error")
     moved["status"] = "error"
     with pytest.raises(FhirError):
