@@ -181,6 +181,7 @@ class Court:
     token: str  # of who writes
     current: dict[str, Json] = field(default_factory=dict)  # as it was written
     read: dict[tuple[str, str], tuple[int, Json]] = field(default_factory=dict)  # by token and key
+    oracles: dict[str, Oracle] = field(default_factory=dict)
     findings: list[str] = field(default_factory=list)
     told: int = 0
     included: int = 0
@@ -267,6 +268,12 @@ class Court:
         return may_read
 
     def oracle(self, caller: Caller) -> Oracle:
+        known = self.oracles.get(caller.name)
+        if known is None:
+            known = self.oracles[caller.name] = self._oracle(caller)
+        return known
+
+    def _oracle(self, caller: Caller) -> Oracle:
         panel = {A: "care-team"} if caller is DOCTOR else {}
         own = frozenset(
             {B if caller.role == "proxy" else caller.patient} if caller.role in ("patient", "proxy") else ()

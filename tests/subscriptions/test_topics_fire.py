@@ -70,6 +70,7 @@ class Walk:
         self._api = api
         self._cases = {f"{name}-{n}": (name, one) for name, own in cases.items() for n, one in enumerate(own)}
         self._subscriptions: dict[tuple[str, tuple[str, ...]], str] = {}
+        self._heard: dict[str, list[str]] = {}  # foci by subscription, asked for at the end
         for id_, (_, case) in self._cases.items():
             self._put(id_, case.get("before"))
         for name, case in self._cases.values():
@@ -89,13 +90,20 @@ class Walk:
     def times(self, id_: str) -> int:
         """How often the case's change was an event of its subscription."""
         name, case = self._cases[id_]
-        subscription = self._subscriptions[name, tuple(case.get("filters", ()))]
-        bundle = self._api.get(f"/Subscription/{subscription}/$events?content=id-only").raise_for_status().json()
         shown = case.get("after") or case["before"]
         key = f"/{shown['resourceType']}/{id_}"
-        parts = [one["part"] for one in bundle["entry"][0]["resource"]["parameter"] if "part" in one]
-        foci = [one["valueReference"]["reference"] for part in parts for one in part if one["name"] == "focus"]
-        return sum(focus.endswith(key) for focus in foci)
+        return sum(
+            focus.endswith(key) for focus in self._foci(self._subscriptions[name, tuple(case.get("filters", ()))])
+        )
+
+    def _foci(self, subscription: str) -> list[str]:
+        """What the events of a subscription are about, as `$events` tells it."""
+        if subscription not in self._heard:
+            bundle = self._api.get(f"/Subscription/{subscription}/$events?content=id-only").raise_for_status().json()
+            parts = [one["part"] for one in bundle["entry"][0]["resource"]["parameter"] if "part" in one]
+            foci = [one["valueReference"]["reference"] for part in parts for one in part if one["name"] == "focus"]
+            self._heard[subscription] = foci
+        return self._heard[subscription]
 
     def failures(self) -> list[str]:
         """The cases that were heard another number of times than they say, and topics that nothing showed."""
