@@ -18,7 +18,7 @@ class Limit:
 TALK = Limit(burst=10, rate=2, size=16_384)  # what is stored
 ASK = Limit(burst=20, rate=5)  # what reads the database
 SIGN = Limit(burst=20, rate=5, size=2048)  # what is told to others in passing
-CALL = Limit(burst=20, rate=4, size=65_536)  # descriptions of a call's media
+CALL = Limit(burst=20, rate=4, size=16_384)  # descriptions of a call's media
 PACKETS = Limit(burst=500, rate=100)  # of one connection, whatever is in them
 ACKNOWLEDGEMENTS = Limit(burst=5000, rate=2000)
 CANDIDATE = Limit(burst=120, rate=30, size=4096)  # many come at once

@@ -15,6 +15,7 @@ import structlog
 from socketio import AsyncManager, AsyncRedisManager  # type: ignore[import-untyped]
 from socketio.async_pubsub_manager import AsyncPubSubManager  # type: ignore[import-untyped]
 
+from fhir_server.storage.database import Database
 from realtime import wire
 from subscriptions.signals import Signals
 
@@ -24,6 +25,7 @@ Json = dict[str, Any]
 Deliver = Callable[[Json], Awaitable[None]]  # {event, data: [payload], namespace, room, skip_sid}
 
 KIND = "socketio"  # of signals, and name of the channel in Redis
+COLLECTION = "sio_signals"
 BACKLOG = 10_000  # signals that may wait in a process; more are dropped, oldest first
 
 
@@ -44,6 +46,9 @@ class Relay(AsyncPubSubManager):  # type: ignore[misc]
         if sids:
             await AsyncManager.emit(self, event, data, namespace=namespace, room=list(sids))
 
+    async def open(self) -> None:
+        """Hear what is published from now on, until `close`."""
+
     async def close(self) -> None:
         """Listen no longer."""
         thread = getattr(self, "thread", None)
@@ -53,7 +58,7 @@ class Relay(AsyncPubSubManager):  # type: ignore[misc]
 
 
 class SignalRelay(Relay):
-    """Over the signals of subscriptions, in MongoDB."""
+    """Over signals of its own, in MongoDB: however much clients relay, it pushes out none of the subscriptions'."""
 
     name = "signals"
 
@@ -62,6 +67,13 @@ class SignalRelay(Relay):
         self._signals = signals
         self._heard: asyncio.Queue[Json] = asyncio.Queue(BACKLOG)
         signals.listen(KIND, self._hear)
+
+    async def open(self) -> None:
+        await self._signals.start()
+
+    async def close(self) -> None:
+        await super().close()
+        await self._signals.stop()
 
     def _hear(self, data: Json) -> None:
         if data.get("from") == self.host_id:
@@ -89,8 +101,8 @@ class RedisRelay(Relay, AsyncRedisManager):  # type: ignore[misc]
             await self.redis.aclose()
 
 
-def relay(signals: Signals, redis_url: str | None, prefix: str) -> Relay:
+def relay(database: Database, redis_url: str | None) -> Relay:
     """The client manager that the settings ask for; databases with other prefixes do not hear one another."""
     if redis_url is None:
-        return SignalRelay(signals)
-    return RedisRelay(redis_url, channel=f"{prefix}.{KIND}")
+        return SignalRelay(Signals(database, COLLECTION))
+    return RedisRelay(redis_url, channel=f"{database.prefix}.{KIND}")

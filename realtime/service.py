@@ -45,7 +45,7 @@ class Realtime:
         discover(realtime.events)
         announcements = Announcements()
         sockets = Sockets(authenticator)
-        manager = relay(subscriptions.signals, settings.redis_url, settings.database)
+        manager = relay(database, settings.redis_url)
         presence = Presence(database, announcements.joined, announcements.left)
         rooms = Rooms(repository, sockets, manager, presence)
         streams = Streams(database, repository, subscriptions.reader, sockets, rooms)
@@ -72,6 +72,7 @@ class Realtime:
 
     async def start(self) -> None:
         """Be there for sockets until `stop`."""
+        await self.hub.relay.open()
         await self.hub.presence.start()
         await self._server.start()
 

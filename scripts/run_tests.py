@@ -22,18 +22,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 AT_ONCE = 2
-# What takes more than a minute begins first, so that nothing long is left for the end; the others need no place here.
-LONGEST = (
-    "cli",
-    "smart_auth",
-    "reliability",
-    "clients",
-    "realtime",
-    "validation",
-    "rest",
-    "operations",
-    "subscriptions",
-)
+# What takes more than a minute begins first, so that nothing long is left for the end; all others need no place here.
+LONGEST = ("cli", "reliability", "smart_auth", "clients", "subscriptions", "validation", "rest")
 NO_TESTS = int(pytest.ExitCode.NO_TESTS_COLLECTED)  # for -k and the like, that is no failure of a folder
 COUNT = re.compile(r"(\d+) (passed|failed|skipped|deselected|xfailed|xpassed|warnings?|errors?)\b")
 
@@ -87,6 +77,7 @@ def run(name: str, paths: list[str], arguments: Sequence[str], scratch: Path) ->
 
 
 def _pytest(arguments: list[str], output: Path) -> None:
+    sys.dont_write_bytecode = False  # the flag itself was passed on; see keep_bytecode
     with open(output, "wb") as file:
         for standard in (1, 2):
             os.dup2(file.fileno(), standard)

@@ -21,6 +21,8 @@ from subscriptions.filters import compile_criteria, conditions
 from subscriptions.hooks import CHANNEL, stale
 from subscriptions.index import Entry, Index
 from subscriptions.numbering import Plan
+from subscriptions.reach import Reach
+from subscriptions.rights import Rights
 from subscriptions.subscription import Subscription, parse
 from subscriptions.topic import Topic
 from subscriptions.topics import Topics
@@ -48,7 +50,7 @@ class Actives:
     What changes is added to a plan; `news` (status by id) is what others are to be told once that is committed.
     """
 
-    def __init__(self, database: Database, topics: Topics, base_url: str) -> None:
+    def __init__(self, database: Database, topics: Topics, rights: Rights, base_url: str) -> None:
         self._database = database
         self._rows: Collection = database.system["sub_active"]
         self._topics = topics
@@ -56,6 +58,7 @@ class Actives:
         self._known: dict[str, _Known] = {}
         self._by_topic: dict[str, Topic | None] = {}  # as it was when the entries were made
         self.index = Index()
+        self.reach = Reach(self.index, rights)
         self.news: dict[str, str] = {}
 
     async def load(self) -> None:
@@ -166,7 +169,9 @@ class Actives:
             return
         self._known[id_] = known
         if known.status in COUNTING and (known.subscription is None or self._prepare(known.entry, known.subscription)):
+            known.entry.reach = {}  # of the types as they were
             self.index.add(known.entry)
+            self.reach.expect(known.entry)
 
     def _prepare(self, entry: Entry, subscription: Subscription) -> bool:
         """Whether the entry can be judged: by its topic and filters as they are now."""

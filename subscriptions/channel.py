@@ -12,6 +12,7 @@ from typing import Any, Literal
 from fhir_server.config import Settings
 from fhir_server.mail import Mail
 from subscriptions import channels
+from subscriptions.allowance import Allowance
 from subscriptions.endpoint import Guarded
 from subscriptions.subscription import Subscription
 from subscriptions.wire import Message
@@ -33,6 +34,14 @@ class DeliveryFailed(Exception):
         super().__init__(reason)
         self.reason = reason
         self.gone = gone
+
+
+class Postponed(Exception):
+    """It must not be sent yet, and nothing has failed; it waits for so many `seconds`."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(seconds)
+        self.seconds = seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +68,13 @@ class Outlets:
     mail: Mail
     settings: Settings
     base_url: str
+    allowance: Allowance | None = None  # of e-mails; None: as many as there are
 
     @classmethod
-    def of(cls, settings: Settings, base_url: str) -> Outlets:
+    def of(cls, settings: Settings, base_url: str, allowance: Allowance | None = None) -> Outlets:
         """Those of the settings."""
-        return cls(Guarded(allow_private=settings.allow_private_endpoints), Mail(settings), settings, base_url)
+        guarded = Guarded(allow_private=settings.allow_private_endpoints)
+        return cls(guarded, Mail(settings), settings, base_url, allowance)
 
 
 Check = Callable[[Subscription, Settings], None]
@@ -72,7 +83,7 @@ Send = Callable[[Post, Outlets], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """`check` raises Unprocessable for a Subscription that cannot use it; `send` raises DeliveryFailed.
+    """`check` raises Unprocessable for a Subscription that cannot use it; `send` raises DeliveryFailed or Postponed.
 
     Without `send` its clients come and read events themselves.
     """

@@ -17,6 +17,7 @@ from pymongo import ReturnDocument
 
 from fhir_server.storage.database import Collection, Database
 from fhir_server.storage.processes import has_ended
+from subscriptions.subscriber import whose
 
 Json = dict[str, Any]
 
@@ -48,6 +49,11 @@ class Claims:
         """The channels of these subscriptions."""
         found = self._rows.find({"_id": {"$in": list(ids)}}, {"channel": 1})
         return {row["_id"]: row.get("channel", "") async for row in found}
+
+    async def owners(self, ids: Sequence[str]) -> dict[str, str]:
+        """Whose these subscriptions are, "" where nobody is known."""
+        found = self._rows.find({"_id": {"$in": list(ids)}}, {"owner.user": 1, "owner.client": 1})
+        return {row["_id"]: whose(row.get("owner") or {}) async for row in found}
 
     async def prepare(self) -> None:
         """Have the index by which they are found."""

@@ -5,7 +5,7 @@ What one resource alone does not show (chains, _has, lists, value sets, hierarch
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -137,6 +137,34 @@ def coarseness(keys: frozenset[str]) -> tuple[int, int]:
         return 0, len(keys)  # "Patient/1", where other keys have their mark
     is_reference = all(key[registry.NUMBER_WIDTH :].startswith(">") for key in keys)
     return (1 if is_reference else 2), len(keys)
+
+
+def are_of_patients(keys: frozenset[str]) -> bool:
+    """Whether each is a reference to a patient, by a parameter that keeps its number."""
+    return all(key[registry.NUMBER_WIDTH :].startswith(">Patient/") and key < _CUSTOM for key in keys)
+
+
+def patients_keys(filter: Mapping[str, Any], patients: Set[str]) -> frozenset[str] | None:
+    """Keys that refer to these patients, of which whatever fits a database's filter has one; None: it need not."""
+    told = [keys for name, wanted in filter.items() if (keys := _patients_keys(name, wanted, patients)) is not None]
+    return min(told, key=len, default=None)
+
+
+def _patients_keys(name: str, wanted: Any, patients: Set[str]) -> frozenset[str] | None:
+    if name in ("$and", "$or"):
+        parts = [patients_keys(one, patients) for one in wanted]
+        known = [keys for keys in parts if keys is not None]
+        if name == "$and":
+            return min(known, key=len, default=None)
+        return frozenset().union(*known) if len(known) == len(parts) else None
+    among = wanted.get("$in") if isinstance(wanted, Mapping) else [wanted]
+    if name == "_id" and among == []:
+        return frozenset()  # nothing fits
+    if name != "k" or among is None:
+        return None
+    keys = frozenset(among)
+    theirs = are_of_patients(keys) and all(key[registry.NUMBER_WIDTH + 1 :] in patients for key in keys)
+    return keys if theirs else None
 
 
 def _keys(query: Query) -> frozenset[str] | None:

@@ -14,7 +14,7 @@ from fhir_server.outcomes import Unavailable, Unprocessable
 from fhir_server.storage.repository import Repository
 from subscriptions import disclosure, retry, wire
 from subscriptions import subscription as definition
-from subscriptions.channel import DeliveryFailed, Kind, Outlets, Post, all_channels
+from subscriptions.channel import DeliveryFailed, Kind, Outlets, Post, Postponed, all_channels
 from subscriptions.claims import Claims
 from subscriptions.disclosure import Trail, agent_of
 from subscriptions.event import Event, Events
@@ -65,6 +65,8 @@ class Courier:
             return await self._step(row, self._subscription(row))
         except DeliveryFailed as failed:
             return await self._failed(row, failed)
+        except Postponed as later:
+            return await self._rest(row, due=self.claims.moment(row) + int(later.seconds * 1_000_000))
         except (PyMongoError, Unavailable):
             raise
         except Exception as error:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from functools import partial
 from math import inf
+from weakref import WeakValueDictionary
 
 import structlog
 from pymongo.errors import PyMongoError
@@ -17,6 +18,7 @@ from fhir_server.config import Settings
 from fhir_server.outcomes import Unavailable
 from fhir_server.storage.database import Database
 from fhir_server.storage.repository import Repository
+from subscriptions.allowance import Allowance
 from subscriptions.channel import Json, Outlets, all_channels
 from subscriptions.claims import SECONDS as LEASE
 from subscriptions.claims import Claims
@@ -34,6 +36,7 @@ log = structlog.get_logger(__name__)
 
 AT_ONCE = 64  # deliveries of one process
 SLOW_AT_ONCE = 16  # of these, to endpoints that were slow or failed the last time
+SHARE = 8  # of these, of one subscriber
 SLOW = 2.0  # seconds
 SLOW_FOR = 300.0  # seconds for which one counts as slow, so that nobody is slow every other time
 STEPS = 50  # of one subscription before others have a turn
@@ -73,7 +76,7 @@ class Deliverers:
         self._clock = repository.flusher.clock
         self._claims = Claims(database, f"{database.incarnation}/{secrets.token_hex(4)}", lease_seconds)
         self._lease = lease_seconds
-        self._outlets = outlets or Outlets.of(settings, repository.history.base_url)
+        self._outlets = outlets or Outlets.of(settings, repository.history.base_url, Allowance(database))
         self._courier = Courier(self._claims, repository, rights, events, notifications, hooks, self._outlets, trail)
         self._hooks = hooks
         self._pushing = {HOOK, *(name for name, channel in all_channels().items() if channel.send is not None)}
@@ -87,6 +90,8 @@ class Deliverers:
         self._slow: dict[str, float] = {}  # until when
         self._slow_now = 0
         self._slots = asyncio.Semaphore(AT_ONCE)
+        self._owners: dict[str, str] = {}  # whose a subscription is, as far as it was looked at
+        self._shares: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
         self._sure = -inf  # until when our leases hold
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = False
@@ -127,6 +132,7 @@ class Deliverers:
         """A signal: {subscription: status} of what has changed, perhaps its channel."""
         for id_ in data:
             self._channels.pop(id_, None)
+            self._owners.pop(id_, None)
         self._hear(data)
 
     async def _look(self) -> None:
@@ -135,7 +141,7 @@ class Deliverers:
             self._woken.clear()
             try:
                 asked, self._asked = self._asked, set()
-                self._give_turns(asked)
+                await self._learn_and_give(asked)
                 await self._give_turns_to_named()
                 if _seconds() >= next_poll:
                     next_poll = _seconds() + POLL
@@ -143,7 +149,7 @@ class Deliverers:
                     if sweeps:
                         await self._claims.free()
                     ask = self._claims.forgotten if sweeps else self._claims.due
-                    self._give_turns(await ask(self._pushing, self._clock.now()))
+                    await self._learn_and_give(await ask(self._pushing, self._clock.now()))
                     looks += 1
             except (PyMongoError, Unavailable) as error:
                 log.warning("what is to be delivered cannot be seen", exception=type(error).__name__)
@@ -162,7 +168,15 @@ class Deliverers:
             if len(self._channels) > _KNOWN:
                 self._channels.clear()
             self._channels |= await self._claims.channels(unknown)
-        self._give_turns(id_ for id_ in named if self._channels.get(id_) in self._pushing)
+        await self._learn_and_give([id_ for id_ in named if self._channels.get(id_) in self._pushing])
+
+    async def _learn_and_give(self, ids: Collection[str]) -> None:
+        """Give these a turn, knowing whose they are."""
+        if unknown := [id_ for id_ in ids if id_ not in self._owners]:
+            if len(self._owners) > _KNOWN:
+                self._owners.clear()
+            self._owners |= await self._claims.owners(unknown)
+        self._give_turns(ids)
 
     def _give_turns(self, ids: Iterable[str]) -> None:
         for id_ in ids:
@@ -182,8 +196,16 @@ class Deliverers:
 
     # ---- a turn ----------------------------------------------------------------------------------------
 
+    def _share(self, id_: str) -> asyncio.Semaphore:
+        """What all subscriptions of the same subscriber have together; a hook, and who is nobody, has its own."""
+        name = self._owners.get(id_) or id_
+        share = self._shares.get(name)
+        if share is None:
+            share = self._shares[name] = asyncio.Semaphore(SHARE)
+        return share
+
     async def _turn(self, id_: str) -> None:
-        async with self._slots:
+        async with self._share(id_), self._slots:
             slow = self._slow.get(id_, -inf) > _seconds()
             if self._stopping or (slow and self._slow_now >= SLOW_AT_ONCE):
                 return  # the poll comes back to it

@@ -128,7 +128,8 @@ class Engine:
             self.listeners,
             self._base_url,
         )
-        tasks = [asyncio.create_task(self._keep()), asyncio.create_task(self._work(term, state))]
+        work = (self._keep(), self._work(term, state), term.actives.reach.run())
+        tasks = [asyncio.create_task(one) for one in work]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:

@@ -5,12 +5,12 @@ Of 10,000 subscriptions for other patients none is looked at.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from fhir_server.change import Interaction
-from subscriptions.condition import coarseness
+from subscriptions.condition import are_of_patients, coarseness
 from subscriptions.filters import Condition
 from subscriptions.topic import Topic
 
@@ -22,7 +22,8 @@ ANY = "*"  # every type
 class Entry:
     """What counts events: a subscription with its topic and conditions, or a hook, which has neither and no owner.
 
-    `since` and `end` are times in microseconds since 1970, 0 for no end.
+    `since` and `end` are times in microseconds since 1970, 0 for no end. `reach` has, by type, keys of which whatever
+    the subscriber may see has one (reach.py).
     """
 
     id: str
@@ -34,6 +35,7 @@ class Entry:
     interactions: frozenset[Interaction] = frozenset(("create", "update", "delete"))
     since: int = 0
     end: int = 0
+    reach: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -129,5 +131,11 @@ class Index:
 
 def _keys(entry: Entry, type_: str) -> frozenset[str] | None:
     """Keys of which a resource of the type must have one, those that tell resources apart best; None: no keys do."""
-    told = [keys for keys in (one.keys_of(type_) for one in entry.conditions) if keys is not None]
-    return min(told, key=lambda keys: (coarseness(keys), sorted(keys)), default=None)
+    every = [*(one.keys_of(type_) for one in entry.conditions), entry.reach.get(type_)]
+    return min((keys for keys in every if keys is not None), key=_order, default=None)
+
+
+def _order(keys: frozenset[str]) -> tuple[object, ...]:
+    """Best first; a patient has less than most others that resources refer to."""
+    kind, many = coarseness(keys)
+    return kind, kind == 1 and not are_of_patients(keys), many, sorted(keys)

@@ -28,6 +28,7 @@ from subscriptions.event import Event, Events, event_id, from_document
 from subscriptions.notification import Notifications
 from subscriptions.rights import Rights
 from subscriptions.signals import Signals
+from subscriptions.subscriber import whose
 from subscriptions.subscription import Subscription
 
 log = structlog.get_logger(__name__)
@@ -270,10 +271,11 @@ class Reader:
                 followed.ended = "gone"
                 followed.wake()
             elif _stamp(row) != followed.state.stamp:
-                before = followed.state.count
+                before = followed.state
                 if (fresh := await self.state(id_)) is not None:
                     _take(followed, fresh)
-                    if fresh.count < before:  # deleted and made anew: its numbers begin again
+                    # Deleted and made anew: its numbers begin again, or it is somebody else's.
+                    if fresh.count < before.count or whose(fresh.owner) != whose(before.owner):
                         followed.ended = "gone"
             elif row["count"] > followed.state.count:
                 followed.state.count = row["count"]

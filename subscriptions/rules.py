@@ -21,7 +21,7 @@ from fhir_server.storage.unit_of_work import UnitOfWork, Write
 from subscriptions import filters, quota
 from subscriptions.channel import all_channels
 from subscriptions.serving import Service, service
-from subscriptions.subscriber import is_own, marker, owner, owners, signed
+from subscriptions.subscriber import is_own, marker, owners, signed
 from subscriptions.subscription import Subscription, parse
 from subscriptions.topic import Topic
 
@@ -56,12 +56,13 @@ async def life(ctx: Context, change: Write, unit: UnitOfWork) -> None:
     if ctx.principal.is_anonymous:
         raise SignInRequired("Sign in to subscribe.")
     served = service(ctx)
-    if before is not None and await _is_anothers(ctx, served, change.id):
+    known = (await owners(served.database, [change.id])).get(change.id) if before is not None else None
+    if before is not None and known is not None and not is_own(ctx.principal, known):
         change.resource = _by_another(change.resource, before)
         return
     wanted = parse(change.resource)
     remembered = served.rights.remember(ctx.principal)
-    is_same = _is_same(change.resource, before) and await owner(served.database, change.id) == remembered
+    is_same = _is_same(change.resource, before) and _is_same_app(ctx.principal, known)
     status = _status(before["status"] if before is not None else "", wanted.status, is_same=is_same)
     if status != "off":
         await served.topics.refresh()
@@ -77,11 +78,6 @@ def _by_server(resource: Json, before: Json | None) -> Json:
     if before is not None and _without(resource, _SERVERS) == _without(before, _SERVERS):
         return resource
     return _stored(resource, "off", resource.get("error"))
-
-
-async def _is_anothers(ctx: Context, served: Service, id_: str) -> bool:
-    marker = (await owners(served.database, [id_])).get(id_)
-    return marker is not None and not is_own(ctx.principal, marker)
 
 
 def _by_another(resource: Json, before: Json) -> Json:
@@ -108,6 +104,11 @@ def _is_same(resource: Json, before: Json | None) -> bool:
     """Whether notifications go to the same place about the same things."""
     names = ("criteria", "_criteria", "channel")
     return before is not None and all(resource.get(name) == before.get(name) for name in names)
+
+
+def _is_same_app(principal: Principal, marker: Json | None) -> bool:
+    """Whether the caller is the subscriber by the same app: a token that was refreshed goes on with what there is."""
+    return marker is not None and (marker["user"], marker["client"]) == (principal.user, principal.client)
 
 
 def _stored(resource: Json, status: str, error: str | None) -> Json:

@@ -29,10 +29,11 @@ class Signals:
     """`publish` reaches the listeners of every process, those of this one at once; order within a process is kept.
 
     A listener must not raise and must not wait. A listener of `lost` is told when signals may have been missed.
+    `collection` is one of the capped ones of store.py.
     """
 
-    def __init__(self, database: Database) -> None:
-        self._rows: Collection = database.system["signals"].with_options(write_concern=_QUICK)
+    def __init__(self, database: Database, collection: str = "signals") -> None:
+        self._rows: Collection = database.system[collection].with_options(write_concern=_QUICK)
         self._name = secrets.token_hex(8)  # what we told ourselves comes back: it is known by this
         self._listeners: dict[str, list[Listener]] = {}
         self._follower: asyncio.Task[None] | None = None

@@ -4,7 +4,9 @@
   the transaction that moves its place in the change stream (`count`, what it was made from), by deliveries (`sent` …).
 - sub_events: the numbered events, `_id` "<subscription>/<number, 12 digits>".
 - sub_state: the engine's lease and place (`_id` "engine").
+- sub_mail: how many e-mails an address has had.
 - signals: capped; what processes tell each other in passing, never the only trace of anything.
+- sio_signals: the same of sockets, apart, so that whatever clients relay pushes out nothing of the above.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from fhir_server.storage.database import Database
 
 _NAMESPACE_EXISTS = 48
 SIGNALS_BYTES = 16 * 1024 * 1024
+SIO_SIGNALS_BYTES = 32 * 1024 * 1024
 
 
 async def prepare(database: Database, *, event_days: int) -> None:
@@ -25,7 +28,9 @@ async def prepare(database: Database, *, event_days: int) -> None:
         "sub_active": {},
         "sub_events": {},
         "sub_state": {},
+        "sub_mail": {},
         "signals": {"capped": True, "size": SIGNALS_BYTES},
+        "sio_signals": {"capped": True, "size": SIO_SIGNALS_BYTES},
     }
     for name, options in collections.items():
         try:
@@ -37,6 +42,7 @@ async def prepare(database: Database, *, event_days: int) -> None:
                 raise
     await database.system["sub_active"].create_index([("channel", 1), ("due", 1)], name="channel_due")
     await database.system["sub_active"].create_index([("owner.client", 1)], name="client", sparse=True)
+    await database.system["sub_mail"].create_index([("until", 1)], name="until", expireAfterSeconds=60)
     await database.system["sub_events"].create_index(
         [("stored", 1)], name="stored", expireAfterSeconds=event_days * 86_400
     )

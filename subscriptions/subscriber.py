@@ -56,5 +56,11 @@ def is_own(principal: Principal, marker: Mapping[str, Any] | None) -> bool:
     return bool(principal.client == marker["client"])
 
 
+def whose(owner: Mapping[str, Any]) -> str:
+    """Who a subscriber is by what Rights.remember made of them: the user, else the backend service; "" for nobody."""
+    user, client = owner.get("user", ""), owner.get("client", "")
+    return f"user {user}" if user else f"client {client}" if client else ""
+
+
 def _id(subscription: str) -> str:
     return f"subscriber/{subscription}"

@@ -62,7 +62,7 @@ class Term:
         self._lease = lease
         self._listeners = listeners
         self._base_url = base_url
-        self.actives = Actives(database, topics, base_url)
+        self.actives = Actives(database, topics, rights, base_url)
         self._matcher = Matcher(self.actives.index, rights, repository.history)
         self._plan = Plan()
         self._told: list[Change] = []
@@ -111,6 +111,7 @@ class Term:
     async def follow(self, rows: list[Json], *, again: bool = False) -> None:
         """Number the events of these versions; `again` when they come by their stamps, not as they were committed."""
         self._matcher.forget()
+        self.actives.reach.changed(rows)
         for defining, some in groupby(rows, key=lambda row: row["ty"] in DEFINING):
             # What is relevant depends on all that was defined before.
             for part in _parts(list(some) if defining else self._relevant(some)):

@@ -14,7 +14,7 @@ from fhir_server.config import Settings
 from fhir_server.mail import Mail
 from fhir_server.outcomes import Unprocessable
 from subscriptions import payload
-from subscriptions.channel import Channel, DeliveryFailed, Outlets, Post
+from subscriptions.channel import Channel, DeliveryFailed, Outlets, Post, Postponed
 from subscriptions.subscription import Subscription
 
 _FOR_PEOPLE = ("text/plain", "text/html", "")
@@ -28,9 +28,12 @@ def check(subscription: Subscription, settings: Settings) -> None:
 
 
 async def send(post: Post, outlets: Outlets) -> None:
-    """Hand it to the mail server. Raises DeliveryFailed."""
+    """Hand it to the mail server. Raises DeliveryFailed, and Postponed when the address has had enough for now."""
     try:
-        await outlets.mail.send(compose(post, outlets))
+        message = compose(post, outlets)
+        if outlets.allowance is not None and (wait := await outlets.allowance.take(str(message["To"]))):
+            raise Postponed(wait)
+        await outlets.mail.send(message)
     except smtplib.SMTPRecipientsRefused:
         raise DeliveryFailed("The mail server refused the recipient.") from None
     except (OSError, smtplib.SMTPException, ValueError):

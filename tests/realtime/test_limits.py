@@ -12,7 +12,8 @@ from websockets.exceptions import ConnectionClosed
 
 from fhir_server.cli.processes import WEBSOCKETS
 from realtime.event import events
-from realtime.limits import SIGN, TALK, Bucket, Limit
+from realtime.limits import CALL, SIGN, TALK, Bucket, Limit
+from subscriptions import store
 from tests.realtime.house import DORA, NICK, Site
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -50,6 +51,33 @@ async def test_too_much_and_too_often_is_refused_for_that_event_alone(site: Site
         wrongs: list[Any] = [None, 7, [], {"caseId": "../x"}, {"caseId": None}, {"caseId": "x" * 65}]
         for wrong in wrongs:
             assert (await nick.ask("case:join", wrong))["status"] == 400
+
+
+async def test_a_call_takes_descriptions_of_16_kb(site: Site) -> None:
+    assert CALL.size == 16_384
+    namespace, room = "/consultation", {"roomId": "ann-case", "targetUserId": NICK}
+    async with (
+        site.connect(await site.token(DORA), namespaces=(namespace,)) as dora,
+        site.connect(await site.token(NICK), namespaces=(namespace,)) as nick,
+    ):
+        for one in (dora, nick):
+            await one.ask("join-room", {"roomId": "ann-case"}, namespace)
+        sdp = "x" * (CALL.size - 1024)
+        assert (await dora.ask("webrtc-offer", {**room, "offer": {"sdp": sdp}}, namespace))["ok"]
+        await nick.hears("webrtc-offer", lambda data: data["offer"] == {"sdp": sdp})
+        assert (await dora.ask("webrtc-offer", {**room, "offer": {"sdp": sdp * 2}}, namespace))["status"] == 413
+
+
+async def test_what_clients_relay_pushes_out_no_other_signals(site: Site) -> None:
+    signals, relayed = (site.server.database.system[name] for name in ("signals", "sio_signals"))
+    assert (await relayed.options())["size"] == store.SIO_SIGNALS_BYTES
+    assert (await relayed.options())["capped"]
+    before = await relayed.count_documents({"kind": "socketio"})
+    async with site.connect(await site.token(DORA)) as dora:
+        await dora.ask("case:join", "ann-case")
+        assert (await dora.ask("case:typing", {"caseId": "ann-case", "isTyping": True}))["ok"]
+    assert await relayed.count_documents({"kind": "socketio"}) > before
+    assert await signals.count_documents({"kind": "socketio"}) == 0
 
 
 async def test_sockets_are_not_compressed_and_take_no_long_messages(site: Site) -> None:

@@ -264,6 +264,35 @@ async def test_11_slow_endpoints_stall_nobody_else(play: Stage, monkeypatch: pyt
         end.set()
 
 
+async def test_11_one_subscribers_hanging_endpoints_stall_nobody_else(
+    play: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "AT_ONCE", 4)
+    monkeypatch.setattr(delivery, "SHARE", 2)
+    hanging, end = asyncio.Event(), asyncio.Event()
+
+    async def answer(request: Request) -> int:
+        if request.path.endswith("/hang"):
+            hanging.set()
+            await end.wait()
+        return 200
+
+    async with receiving(answer) as there:
+        for n in range(8):
+            await play.subscribe(f"hang{n}", resource(f"{there.url}/hang"), owner={"user": "mal", "client": f"app{n}"})
+            await play.happen(f"hang{n}", 1)
+        owners = [{"user": "ann", "client": "app"}, {"user": "", "client": "lab"}, {}]
+        async with play.deliverers():
+            await asyncio.wait_for(hanging.wait(), 30)
+            for n, owner in enumerate(owners):
+                await play.subscribe(f"quick{n}", resource(f"{there.url}/quick"), owner=owner)
+                await play.happen(f"quick{n}", 2)
+            await there.until(lambda: len(there.taken) == 2 * len(owners))
+            assert sum(one.path.endswith("/hang") for one in there.requests) == 2
+            end.set()
+            await there.until(lambda: len(there.taken) == 2 * len(owners) + 8)
+
+
 async def test_11_events_that_are_no_longer_kept_are_passed_over(play: Stage) -> None:
     async with receiving() as there:
         await play.subscribe("s1", resource(there.url))

@@ -13,11 +13,14 @@ from aiosmtpd.smtp import SMTP
 from fhir_server import json, xml
 from fhir_server.config import Settings
 from fhir_server.outcomes import Unprocessable
+from fhir_server.storage.clock import Clock
+from fhir_server.storage.database import Database
+from subscriptions.allowance import AT_ONCE, SECONDS, Allowance
 from subscriptions.channel import DeliveryFailed, Kind, Outlets
 from subscriptions.channels.email import check, send
 from subscriptions.subscription import Subscription
 from tests.smart_auth.test_reset import Box, delivering
-from tests.subscriptions.stage import BASE
+from tests.subscriptions.stage import BASE, resource, stage
 from tests.subscriptions.test_rest_hook import FOCUS, post, subscription
 
 
@@ -40,6 +43,45 @@ async def sent(box: Box, subscribed: Subscription, kind: Kind = "event-notificat
     await send(post(subscribed, kind, *numbers), outlets)
     await outlets.http.close()
     return box.messages[-1]
+
+
+async def test_4_an_address_gets_so_many_and_the_others_wait(
+    box: Box, mongo_uri: str, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with stage(mongo_uri, database, smtp_url=f"smtp://127.0.0.1:{box.port}", mail_from="a@b.example") as play:
+        await play.database.system["sub_mail"].delete_many({})
+        channel = {"type": "email", "payload": "text/plain"}
+        await play.subscribe("many", resource("mailto:Stranger@mail.example", **channel))
+        await play.subscribe("tagged", resource("mailto:stranger+tag@mail.example", **channel))
+        await play.subscribe("other", resource("mailto:other@mail.example", **channel))
+        async with play.deliverers():
+            await play.happen("many", AT_ONCE + 2)
+            row = await play.until_row("many", lambda row: row["sent"] == AT_ONCE and "holder" not in row)
+            assert row["due"] > Clock().now() + (SECONDS - 60) * 1_000_000
+            assert row["status"] == "active"
+            assert "attempts" not in row
+            await play.happen("tagged", 1)
+            await play.happen("other", 1)
+            await play.until_row("other", lambda row: row["sent"] == 1)
+            await play.until_row("tagged", lambda row: "holder" not in row and row.get("due", 0) > Clock().now())
+            assert len(box.messages) == AT_ONCE + 1
+            # An hour later.
+            earlier = [{"$set": {"until": {"$subtract": ["$until", 3_600_000]}}}]
+            await play.database.system["sub_mail"].update_many({}, earlier)
+            await play.database.system["sub_active"].update_many({}, {"$set": {"due": 1}})
+            await play.until_row("many", lambda row: row["sent"] == AT_ONCE + 2)
+            await play.until_row("tagged", lambda row: row["sent"] == 1)
+    assert len(box.messages) == AT_ONCE + 4
+
+
+async def test_4_no_hour_has_more_than_twenty(mongo_uri: str, database: str) -> None:
+    assert AT_ONCE + 3600 // SECONDS == 20
+    opened = Database(mongo_uri, database)
+    allowance = Allowance(opened)
+    waits = await asyncio.gather(*(allowance.take("busy@mail.example") for _ in range(AT_ONCE + 5)))
+    assert sorted(waits)[:AT_ONCE] == [0.0] * AT_ONCE
+    assert all(SECONDS - 60 < one <= SECONDS for one in sorted(waits)[AT_ONCE:])
+    await opened.close()
 
 
 def parts(message: Message) -> dict[str, bytes]:

@@ -360,6 +360,19 @@ async def test_what_others_may_not_hear_costs_the_database_nothing(one: Plant) -
     assert one.engine.lease.seq == before + 1
 
 
+async def test_whoever_wrote_an_active_subscription_again_is_its_owner(mongo_uri: str, prefix: str) -> None:
+    async with plant(mongo_uri, prefix, rights=ByPatient()) as one:
+        await one.leads()
+        await one.subscribe("s", "Observation", owner={"patient": "Patient/1"})
+        await one.subscribe("s", "Observation", owner={"patient": "Patient/2"})
+        await one.put(observation("before", patient="1"))
+        await one.put(observation("now", patient="2"))
+        assert [event.id for event in await one.counted("s", 1)] == ["now"]
+        row = await one.row("s")
+        assert row is not None
+        assert row["owner"] == {"patient": "Patient/2"}
+
+
 class ByPatient:
     """Subscribers are patients; nothing is known of others."""
 

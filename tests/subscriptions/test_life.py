@@ -163,12 +163,19 @@ async def test_point_2_a_change_of_where_and_what_needs_a_new_handshake(server: 
     moved["channel"]["endpoint"] = "https://elsewhere.example.org/"
     assert (await server.put(moved))["status"] == "requested"
     before = await has(server, "active")
-    again = replace(ANYONE, name="again")  # the subscriber by another authorization, which counts from now on
+    again = replace(ANYONE, client="again")  # the subscriber by another app, whose rights count from now on
     assert (await server.put({**before}, again))["status"] == "requested"
     before = await has(server, "error")
     moved["status"] = "error"
     with pytest.raises(FhirError):
         await server.put(moved)
+
+
+async def test_point_2_a_refreshed_token_goes_on_and_its_authorization_counts(server: Desk) -> None:
+    before = await has(server, "active")
+    for again in (replace(ANYONE, name="refreshed"), replace(ANYONE, name="refreshed again")):
+        assert (await server.put({**before}, again))["status"] == "active"
+        assert await owner(server.server.database, "s1") == {"name": again.name}
 
 
 async def test_point_2_the_error_is_the_servers_to_tell(server: Desk) -> None:

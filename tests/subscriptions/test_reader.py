@@ -373,6 +373,20 @@ async def test_one_in_error_goes_on(here: Here) -> None:
         assert await task == [[1]]
 
 
+@pytest.mark.parametrize("other", [{"user": "mal", "client": "app"}, {"user": "", "client": "app"}])
+async def test_one_that_is_made_anew_by_somebody_else_is_gone(here: Here, other: Json) -> None:
+    await here.engine.know("a", {"user": "ann", "client": "app", "token": "1"})
+    await here.engine.number("a")
+    async with aclosing(here.follow("a")) as following:
+        assert await take(following, 1) == [[1]]
+        await here.engine.know("a", {"user": "ann", "client": "app", "token": "2"}, version=2)
+        await here.engine.number("a")
+        assert await take(following, 1) == [[2]]
+        await here.engine.know("a", other, version=3)
+        await here.engine.signals.publish("subscriptions", {"a": "active"})
+        assert await end(following) == "gone"
+
+
 async def test_one_that_is_deleted_is_gone_also_when_it_is_made_anew(here: Here) -> None:
     for anew in (False, True):
         await here.engine.know("a")
