@@ -98,6 +98,9 @@ class Settings(BaseSettings):
     # Subscriptions and real-time
     event_days: int = Field(30, ge=1, description="Events of subscriptions can be asked for again for so long.")
     max_subscriptions: int = Field(200, ge=1, description="Subscriptions of one user that are not off (422 beyond).")
+    mails_per_hour: int = Field(
+        20, ge=0, description="E-mails of subscriptions to one address in an hour, the rest waits; 0: any number."
+    )
     allow_private_endpoints: bool = Field(
         False, description="Subscriptions may notify endpoints on this machine or a private network, also over http."
     )

@@ -76,7 +76,7 @@ class Deliverers:
         self._clock = repository.flusher.clock
         self._claims = Claims(database, f"{database.incarnation}/{secrets.token_hex(4)}", lease_seconds)
         self._lease = lease_seconds
-        self._outlets = outlets or Outlets.of(settings, repository.history.base_url, Allowance(database))
+        self._outlets = outlets or Outlets.of(settings, repository.history.base_url, _allowance(database, settings))
         self._courier = Courier(self._claims, repository, rights, events, notifications, hooks, self._outlets, trail)
         self._hooks = hooks
         self._pushing = {HOOK, *(name for name, channel in all_channels().items() if channel.send is not None)}
@@ -274,3 +274,7 @@ async def _end(tasks: list[asyncio.Task[None]]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _allowance(database: Database, settings: Settings) -> Allowance | None:
+    return Allowance(database, settings.mails_per_hour) if settings.mails_per_hour else None

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container
+from contextlib import suppress
 
 from fhir_server.config import Settings
 from fhir_server.context import Context
+from fhir_server.outcomes import Unavailable
 from fhir_server.storage.database import Database
 from fhir_server.storage.repository import Repository
 from subscriptions import store
@@ -86,7 +88,8 @@ class Subscriptions:
 
     async def start(self) -> None:
         """Know the topics and work until `stop`."""
-        await self.topics.load()
+        with suppress(Unavailable):  # while search keys are rebuilt; whoever asks later, and the engine, wait for it
+            await self.topics.load()
         await self.signals.start()
         await self.engine.start()
         await self.deliverers.start()

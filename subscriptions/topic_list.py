@@ -5,9 +5,11 @@ https://hl7.org/fhir/uv/subscriptions-backport/STU1.1/StructureDefinition-capabi
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from fhir_server.context import Context
+from fhir_server.outcomes import Unavailable
 from fhir_server.registry import told
 from subscriptions.extensions import BACKPORT
 from subscriptions.topics import Topics
@@ -22,7 +24,8 @@ async def offered(ctx: Context) -> Json:
     topics = getattr(service, "topics", None)
     if not isinstance(topics, Topics):
         return {}
-    await topics.refresh()
+    with suppress(Unavailable):  # while search keys are rebuilt: those that are known
+        await topics.refresh()
     url = f"{BACKPORT}capabilitystatement-subscriptiontopic-canonical"
     listed = [{"url": url, "valueCanonical": topic.url} for topic in topics.list()]
     profile = {"supportedProfile": [f"{BACKPORT}backport-subscription"]}

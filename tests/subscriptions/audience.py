@@ -378,6 +378,7 @@ async def audience(settings: Settings) -> AsyncIterator[Audience]:
             "smtp_url": f"smtp://127.0.0.1:{mail.sockets[0].getsockname()[1]}",
             "mail_from": "no-reply@clinic.example",
             "allow_private_endpoints": True,
+            "mails_per_hour": 0,
         }
         base = stack.enter_context(serve(settings.model_copy(update=more)))
         assert settings.mongodb_uri is not None

@@ -259,8 +259,10 @@ async def test_hooks_count_from_their_first_start_and_see_before_and_after(mongo
     hooks = {"watch": Hook("watch", ("Observation",), ("update", "delete"), follow)}
     async with plant(mongo_uri, prefix) as without:
         await without.leads()
+        await without.subscribe("all", "Observation")
         await without.put(observation("a"))
         await without.put(observation("a", status="amended"))
+        await without.counted("all", 2)  # what it has read another does not read again
     async with plant(mongo_uri, prefix, hooks=hooks) as made:
         await made.leads()
         await made.put(observation("a", status="corrected"))
