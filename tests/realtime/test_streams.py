@@ -118,7 +118,7 @@ async def test_revocation_stops_the_next_event(sites: Sites) -> None:
         await here.auth.tokens.revoke("g-stream")
         await here.put(weight("r-2"))
         await dora.gone.wait()
-        assert len(dora.names()) == dora.names().count("subscription:event") == 1
+        assert dora.names().count("subscription:event") == 1
 
 
 async def test_a_client_that_acknowledges_nothing_is_disconnected(
