@@ -12,8 +12,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
 import structlog
-from socketio import AsyncManager, AsyncRedisManager  # type: ignore[import-untyped]
-from socketio.async_pubsub_manager import AsyncPubSubManager  # type: ignore[import-untyped]
+from socketio import AsyncManager, AsyncRedisManager
+from socketio.async_pubsub_manager import AsyncPubSubManager
 
 from fhir_server.storage.database import Database
 from realtime import wire

@@ -15,9 +15,9 @@ from typing import Any
 
 import structlog
 from pymongo.errors import PyMongoError
-from socketio import AsyncServer  # type: ignore[import-untyped]
-from socketio.exceptions import ConnectionRefusedError as Refused  # type: ignore[import-untyped]
-from socketio.packet import Packet  # type: ignore[import-untyped]
+from socketio import AsyncServer
+from socketio.exceptions import ConnectionRefusedError as Refused
+from socketio.packet import Packet
 
 from fhir_server.audit.entry import Agent
 from fhir_server.config import Settings

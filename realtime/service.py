@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container
 
-from socketio import ASGIApp  # type: ignore[import-untyped]
+from socketio import ASGIApp
 
 import realtime.events
 from fhir_server.config import Settings

@@ -80,13 +80,6 @@ class Notifications:
         disclosed = Disclosed(subscription.id, tuple(one.event.number for one in told), *named)
         return Notification(self._bundle(subscription, count, told, kind, level), disclosed)
 
-    async def event_bundle(
-        self, subscription: Subscription, count: int, events: Sequence[Event], principal: Principal, **more: Any
-    ) -> Json | None:
-        """The Bundle of it alone."""
-        made = await self.event_notification(subscription, count, events, principal, **more)
-        return made.bundle if made is not None else None
-
     async def events(
         self, subscription: Subscription, count: int, events: Sequence[Event], principal: Principal, content: Content
     ) -> Json:

@@ -12,8 +12,8 @@ from typing import Any
 
 import httpx
 import uvicorn
-from socketio import AsyncClient  # type: ignore[import-untyped]
-from socketio.exceptions import ConnectionError  # type: ignore[import-untyped]
+from socketio import AsyncClient
+from socketio.exceptions import ConnectionError
 
 import subscriptions.operations
 from fhir_server.access import Principal

@@ -15,6 +15,7 @@ from fhir_server.access.scopes import resource_scopes
 from fhir_server.config import Settings
 from fhir_server.validation import Answers, Level, Validator
 from subscriptions import wire
+from subscriptions.notification import Notifications
 from subscriptions.subscription import Content, Subscription
 from tests.subscriptions.desk import VISITS, Desk, desk
 from tests.subscriptions.referee import RULES, problems
@@ -37,6 +38,12 @@ RESULT: Json = {
     "encounter": {"reference": "Encounter/e1"},
     "valueQuantity": {"value": 3},
 }
+
+
+async def bundle_of(notifications: Notifications, *arguments: Any, **more: Any) -> Json | None:
+    """The Bundle of a notification; None when nothing of it may be seen."""
+    made = await notifications.event_notification(*arguments, **more)
+    return made.bundle if made is not None else None
 
 
 def app(scopes: str, patient: str = "Patient/1") -> Principal:
@@ -85,7 +92,7 @@ async def test_point_5_a_notification_of_events(server: Desk, level: Content) ->
     first = await server.event("s1", 1, "Encounter/e1", "create")
     await server.put({**VISIT, "status": "finished"})
     second = await server.event("s1", 2, "Encounter/e1", "update")
-    bundle = await server.parts.notifications.event_bundle(subscription(level), 2, [first, second], ANYONE)
+    bundle = await bundle_of(server.parts.notifications, subscription(level), 2, [first, second], ANYONE)
     assert bundle is not None
     assert problems(bundle, level) == []
     assert wire.numbers(bundle) == [1, 2]
@@ -109,7 +116,7 @@ async def test_point_5_a_create_by_POST_and_a_deletion(server: Desk) -> None:
     await server.ask("DELETE", key)
     second = await server.event("s1", 2, key, "delete")
     for level in LEVELS:
-        bundle = await server.parts.notifications.event_bundle(subscription(level), 2, [first, second], ANYONE)
+        bundle = await bundle_of(server.parts.notifications, subscription(level), 2, [first, second], ANYONE)
         assert bundle is not None
         assert problems(bundle, level) == []
         if level != "empty":
@@ -138,7 +145,7 @@ async def test_bundles_are_valid_R4(server: Desk) -> None:
     bundles = [make.handshake(subscription(), 0), make.query_status([(subscription(), 3)], "http://a.example/fhir")]
     bundles.append(await make.events(subscription(), 1, [], ANYONE, "full-resource"))
     for level in LEVELS:
-        made = await make.event_bundle(subscription(level), 1, [event], ANYONE)
+        made = await bundle_of(make, subscription(level), 1, [event], ANYONE)
         assert made is not None
         bundles.append(made)
     for bundle in bundles:
@@ -160,12 +167,12 @@ async def test_point_7_what_one_may_not_see_is_left_out(server: Desk) -> None:
     others = await server.event("s1", 2, "Encounter/e2", "create")
     make = server.parts.notifications
     for level in LEVELS:
-        bundle = await make.event_bundle(subscription(level), 2, [mine, others], app("patient/*.rs"))
+        bundle = await bundle_of(make, subscription(level), 2, [mine, others], app("patient/*.rs"))
         assert bundle is not None
         assert problems(bundle, level) == []
         assert wire.numbers(bundle) == [1]
         assert b"Encounter/e2" not in json.encode(bundle)
-        assert await make.event_bundle(subscription(level), 2, [others], app("patient/*.rs")) is None
+        assert await bundle_of(make, subscription(level), 2, [others], app("patient/*.rs")) is None
 
 
 async def test_point_7_included_resources_are_the_subscribers_too(server: Desk) -> None:
@@ -178,7 +185,7 @@ async def test_point_7_included_resources_are_the_subscribers_too(server: Desk) 
         "patient/Encounter.rs patient/Observation.r": set(),
         "patient/Encounter.r": set(),
     }.items():
-        bundle = await make.event_bundle(subscription(), 1, [event], app(scopes))
+        bundle = await bundle_of(make, subscription(), 1, [event], app(scopes))
         assert bundle is not None
         assert problems(bundle, "full-resource") == []
         assert {one["request"]["url"] for one in bundle["entry"][2:]} == seen
@@ -188,9 +195,9 @@ async def test_point_7_rights_of_this_moment(server: Desk) -> None:
     event = await server.event("s1", 1, "Encounter/e1", "update")
     await server.put({**VISIT, "subject": {"reference": "Patient/2"}})
     make = server.parts.notifications
-    assert await make.event_bundle(subscription(), 1, [event], app("patient/*.rs")) is None
-    assert await make.event_bundle(subscription(), 1, [event], app("patient/*.rs", "Patient/2")) is None
-    assert await make.event_bundle(subscription(), 1, [event], app("patient/Observation.rs")) is None
+    assert await bundle_of(make, subscription(), 1, [event], app("patient/*.rs")) is None
+    assert await bundle_of(make, subscription(), 1, [event], app("patient/*.rs", "Patient/2")) is None
+    assert await bundle_of(make, subscription(), 1, [event], app("patient/Observation.rs")) is None
 
 
 async def test_point_7_a_deletion_is_as_open_as_what_was_deleted(server: Desk) -> None:
@@ -198,8 +205,8 @@ async def test_point_7_a_deletion_is_as_open_as_what_was_deleted(server: Desk) -
     await server.ask("DELETE", "Encounter/e3")
     event = await server.event("s1", 1, "Encounter/e3", "delete")
     make = server.parts.notifications
-    assert await make.event_bundle(subscription(), 1, [event], app("patient/*.rs", "Patient/2")) is None
-    bundle = await make.event_bundle(subscription(), 1, [event], app("patient/*.rs"))
+    assert await bundle_of(make, subscription(), 1, [event], app("patient/*.rs", "Patient/2")) is None
+    bundle = await bundle_of(make, subscription(), 1, [event], app("patient/*.rs"))
     assert bundle is not None
     assert entries(bundle) == ["DELETE Encounter/e3 204"]
 
@@ -208,7 +215,7 @@ async def test_an_erased_resource_is_told_of_no_more(server: Desk) -> None:
     await server.put({**VISIT, "id": "e4"})
     event = await server.event("s1", 1, "Encounter/e4", "create")
     await server.server.repository.erase(ANYONE, "Encounter", "e4")
-    assert await server.parts.notifications.event_bundle(subscription(), 1, [event], ANYONE) is None
+    assert await bundle_of(server.parts.notifications, subscription(), 1, [event], ANYONE) is None
 
 
 # ---- on the wire -------------------------------------------------------------------------------------
@@ -222,7 +229,7 @@ async def test_point_5_the_content_type_is_that_of_the_payload(server: Desk) -> 
         "application/fhir+xml": xml.decode,
     }.items():
         one = subscription(payload=payload)
-        bundle = await server.parts.notifications.event_bundle(one, 1, [event], ANYONE)
+        bundle = await bundle_of(server.parts.notifications, one, 1, [event], ANYONE)
         assert bundle is not None
         message = wire.message(one, bundle)
         assert message is not None
@@ -234,7 +241,7 @@ async def test_R4s_own_form_is_an_empty_message_or_the_resource(server: Desk) ->
     plain = Subscription("s1", 1, "active", "rest-hook", criteria="Observation?status=final")
     event = await server.event("s1", 1, "Observation/o1", "update")
     make = server.parts.notifications
-    bundle = await make.event_bundle(plain, 1, [event], ANYONE)
+    bundle = await bundle_of(make, plain, 1, [event], ANYONE)
     assert bundle is not None
     assert wire.message(plain, bundle) == wire.Message("POST", "", b"", "")
     assert b"Potassium" not in json.encode(bundle)
@@ -243,7 +250,7 @@ async def test_R4s_own_form_is_an_empty_message_or_the_resource(server: Desk) ->
     with_payload = Subscription(
         "s1", 1, "active", "rest-hook", criteria="Observation?status=final", payload="application/fhir+xml"
     )
-    bundle = await make.event_bundle(with_payload, 1, [event], ANYONE)
+    bundle = await bundle_of(make, with_payload, 1, [event], ANYONE)
     assert bundle is not None
     message = wire.message(with_payload, bundle)
     assert message is not None
@@ -299,7 +306,7 @@ async def test_the_referee_can_fail_by_every_rule(server: Desk) -> None:
     event = await server.event("s1", 1, "Encounter/e1", "update")
     for rule, (level, spoil) in SPOILS.items():
         one = subscription(level)  # type: ignore[arg-type]
-        bundle = await server.parts.notifications.event_bundle(one, 1, [event], ANYONE)
+        bundle = await bundle_of(server.parts.notifications, one, 1, [event], ANYONE)
         assert bundle is not None
         spoil(bundle)
         assert rule in problems(bundle, level)
