@@ -16,6 +16,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
+from shutil import rmtree
 from tempfile import TemporaryDirectory
 
 import pytest
@@ -72,6 +73,7 @@ def run(name: str, paths: list[str], arguments: Sequence[str], scratch: Path) ->
     process.start()
     process.join()
     text = output.read_text(errors="replace") if output.exists() else ""
+    rmtree(scratch / name, ignore_errors=True)  # databases of some gigabytes, which the next folder has room for
     assert process.exitcode is not None
     return Ended(name, process.exitcode, text, time.monotonic() - began)
 
