@@ -12,6 +12,7 @@ COPY fhir_server fhir_server
 COPY smart_auth smart_auth
 COPY subscriptions subscriptions
 COPY realtime realtime
+COPY workflow workflow
 COPY extensions extensions
 COPY ig ig
 COPY web_views web_views

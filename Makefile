@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 LOCK := $(BIN)/python -m uv pip compile --universal --generate-hashes --no-header --python-version 3.11 --extra mongod --extra redis --group build
 
-.PHONY: help setup dev run test check format bench scale definitions ig lock clean
+.PHONY: help setup dev run test check format parity bench scale definitions ig lock clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list.
@@ -31,6 +31,9 @@ check: dev ## Lint, formatting, strict types, import floors.
 format: dev ## Apply the formatter and the safe lint fixes.
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+parity: dev ## Every row of the workflows that are replaced, with the tests that prove it: make parity ARGS="A-3 A-8"
+	@$(BIN)/python -m scripts.parity $(ARGS)
 
 bench: dev ## Measure our server, or another one: make bench ARGS="--base http://127.0.0.1:8090/fhir"
 	@$(BIN)/python -m benchmarks $(or $(ARGS),--server)

@@ -12,6 +12,7 @@ from typing import Any, Protocol, TypeVar
 
 import structlog
 
+import extensions
 import fhir_server.interactions
 import fhir_server.operations
 import ig
@@ -139,7 +140,7 @@ async def running(settings: Settings, *, works: bool = False) -> AsyncIterator[S
     """
     if not settings.mongodb_uri:
         raise RuntimeError("No database: set MONGODB_URI, or let `fhir-server serve` start a private one.")
-    discover(fhir_server.interactions, fhir_server.operations, smart_auth.operations, subscriptions)
+    discover(fhir_server.interactions, fhir_server.operations, smart_auth.operations, subscriptions, extensions)
     if settings.roles is not None:
         install(settings.roles)
     database = Database(settings.mongodb_uri, settings.database)
@@ -300,6 +301,7 @@ class Application:
             self._settings, database, repository, following, authenticator, allowed, context, dispatch
         )
         await started(self._realtime, stack)
+        state["online"] = self._realtime.hub.online.users
 
 
 class Part(Protocol):

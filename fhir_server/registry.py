@@ -18,6 +18,7 @@ Handler = Callable[[Context, FhirRequest], Awaitable[FhirResponse]]
 Check = Callable[[dict[str, Any]], list[Issue]]
 Rule = Callable[[Context, Write, UnitOfWork], Awaitable[None]]
 Follower = Callable[[Context, Change], Awaitable[None]]
+Job = Callable[[Context], Awaitable[None]]
 Teller = Callable[[Context], Awaitable[dict[str, Any]]]
 
 
@@ -46,9 +47,18 @@ class Hook:
     follow: Follower
 
 
+@dataclass(frozen=True, slots=True)
+class Scheduled:
+    """What is done again and again, by one process at a time."""
+
+    name: str  # the function's, with its module: when it is due goes by it
+    seconds: float  # from the end of one run to the next
+    run: Job
+
+
 @dataclass(slots=True)
 class Registry:
-    """What discover() found: interactions, operations and hooks by name; by resource type checks, rules, tellers."""
+    """What discover() found: interactions, operations, hooks and jobs by name; by type checks, rules, tellers."""
 
     interactions: dict[str, Handler] = field(default_factory=dict)
     operations: dict[str, Operation] = field(default_factory=dict)
@@ -56,6 +66,7 @@ class Registry:
     rules: dict[str, dict[str, Rule]] = field(default_factory=dict)  # by type and name
     hooks: dict[str, Hook] = field(default_factory=dict)
     tellers: dict[str, Teller] = field(default_factory=dict)
+    jobs: dict[str, Scheduled] = field(default_factory=dict)
 
     def handler(self, interaction: str, type_: str | None) -> Handler | None:
         """What answers the interaction: for this type (declared as "read AuditEvent"), or for any."""
@@ -136,6 +147,21 @@ def on_change(
     def declare(function: Follower) -> Follower:
         name = f"{function.__module__}.{function.__name__}"
         registry.hooks[name] = Hook(name, types, interactions, function)
+        return function
+
+    return declare
+
+
+def scheduled(*, seconds: float) -> Callable[[Job], Job]:
+    """Declare what is done every so many seconds while any server runs, by one process at a time.
+
+    The function is called with the server's own context. When its process dies, another goes on within half a minute;
+    when it fails it is called again at the next turn. It must bear repetition, and end within twenty seconds.
+    """
+
+    def declare(function: Job) -> Job:
+        name = f"{function.__module__}.{function.__name__}"
+        registry.jobs[name] = Scheduled(name, seconds, function)
         return function
 
     return declare

@@ -21,6 +21,7 @@ from subscriptions.hooks import Hooks
 from subscriptions.notification import Notifications
 from subscriptions.reader import Reader
 from subscriptions.rights import Rights
+from subscriptions.schedule import Schedule
 from subscriptions.signals import Signals
 from subscriptions.topics import Topics
 
@@ -65,6 +66,7 @@ class Subscriptions:
             self.hooks,
             trail=trail,
         )
+        self.schedule = Schedule(database, make_context)
         self.reader = Reader(database, self.events, self.notifications, rights, self.signals, trail=trail)
 
     def served(self, authenticator: Authenticator | None, origins: Container[bytes]) -> Served:
@@ -94,9 +96,11 @@ class Subscriptions:
         await self.engine.start()
         await self.deliverers.start()
         await self.reader.start()
+        await self.schedule.start()
 
     async def stop(self) -> None:
         """Hand over what is under way; nothing is lost by it."""
+        await self.schedule.stop()
         await self.reader.stop()
         await self.deliverers.stop()
         await self.engine.stop()

@@ -68,4 +68,13 @@ def test_the_image_does_not_run_as_root() -> None:
 
 def test_the_image_has_every_package_of_the_project() -> None:
     copied = set(re.findall(r"^COPY (\w+) \1$", (ROOT / "Dockerfile").read_text(), re.MULTILINE))
-    assert copied == {"fhir_server", "smart_auth", "subscriptions", "realtime", "extensions", "ig", "web_views"}
+    assert copied == {
+        "fhir_server",
+        "smart_auth",
+        "subscriptions",
+        "realtime",
+        "workflow",
+        "extensions",
+        "ig",
+        "web_views",
+    }

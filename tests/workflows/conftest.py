@@ -1,0 +1,27 @@
+"""One clinic for all scenario tests: a server with sign-in and its guide; each test makes patients of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from fhir_server.config import Settings
+from tests.conftest import serve
+from tests.workflows.clinic import Clinic, open_clinic
+
+
+@pytest.fixture(scope="session")
+def clinic(mongo_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clinic]:
+    data_dir = tmp_path_factory.mktemp("clinic")
+    settings = Settings(
+        mongodb_uri=mongo_uri,
+        database="t_clinic",
+        data_dir=data_dir,
+        port=0,
+        log_level="warning",
+        open=False,
+        guide=True,
+    )
+    with serve(settings) as base, open_clinic(base, settings) as clinic:
+        yield clinic
