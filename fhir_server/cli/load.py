@@ -56,17 +56,17 @@ def _run(
     settings: Settings, sources: list[Source], workers: int, restart: bool, if_none_exist: bool
 ) -> tuple[Tally, float]:
     """What came of the load, and the seconds that it took."""
-    with database_uri(settings) as uri:
-        await_database(uri)
+    # From here on Ctrl-C is heeded where we look: raised anywhere, the driver may swallow it.
+    with Interruption() as interruption, database_uri(settings) as uri:
+        await_database(uri, interrupted=lambda: interruption.noted)
         settings = settings.model_copy(update={"mongodb_uri": uri})
         if restart:
             asyncio.run(_forget(settings, sources, if_none_exist))
         began = time.monotonic()
-        with Interruption() as interruption:
-            tally = _load(settings, sources, workers, if_none_exist, interruption)
-            if tally.complete:
-                # Not to be interrupted: a file without its marker would be loaded once more.
-                asyncio.run(_forget(settings, sources, if_none_exist))
+        tally = _load(settings, sources, workers, if_none_exist, interruption)
+        if tally.complete:
+            # Not to be interrupted: a file without its marker would be loaded once more.
+            asyncio.run(_forget(settings, sources, if_none_exist))
     return tally, time.monotonic() - began
 
 
