@@ -6,25 +6,31 @@ Inside a transaction Bundle every function sees the unit's own pending writes.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 
-from fhir_server import auditing
+from fhir_server import auditing, json
 from fhir_server.access import prohibitions
+from fhir_server.access.principal import SYSTEM, Principal, is_server
 from fhir_server.access.visibility import condition, is_open_to
 from fhir_server.context import Context, FhirRequest, FhirResponse
 from fhir_server.criterion import Criterion, Match
+from fhir_server.encryption import sensitive
 from fhir_server.outcomes import (
     FhirError,
     Forbidden,
+    Gone,
     Invalid,
     Issue,
+    NotFound,
     PreconditionFailed,
     TooLarge,
     Unprocessable,
     operation_outcome,
 )
 from fhir_server.registry import registry
+from fhir_server.storage.repository import Repository
 from fhir_server.storage.stored import Stored, from_micros
 from fhir_server.storage.unit_of_work import Guard, UnitOfWork, Write
 from fhir_server.summary import SUBSETTED
@@ -32,6 +38,7 @@ from fhir_server.validation import Level
 
 Json = dict[str, Any]
 
+OWN_BYTES = 65_536  # by which the server itself may exceed the size of a resource
 MAX_VERSION_DIGITS = 18  # what the database counts with has 64 bits
 
 
@@ -44,6 +51,38 @@ async def current(ctx: Context, type_: str, id_: str) -> Stored | None:
         if key in ctx.unit.known:
             return ctx.unit.known[key]
     return await ctx.repository.read(ctx.principal, type_, id_)
+
+
+def there(found: Stored | None, type_: str | None) -> Stored:
+    """What was found, when it is there: else NotFound (404), or Gone (410) for what was deleted."""
+    if found is None:
+        raise NotFound(f"There is no {type_} with this id.")
+    if found.deleted:
+        raise Gone(f"This {type_} was deleted.")
+    return found
+
+
+async def version(ctx: Context, type_: str, id_: str, number: int) -> Stored | None:
+    """One version as this request may see it, a deletion included; None when there is none of that number."""
+    found = await ctx.repository.history.vread(ctx.principal, type_, id_, number)
+    return None if found is None else (await withhold(ctx.principal, ctx.repository, [found]))[0]
+
+
+async def withhold(principal: Principal, repository: Repository, versions: Sequence[Stored]) -> list[Stored]:
+    """The versions, each without what its type's rules (registry.withheld) keep back from the caller."""
+    asked = {one.key for one in versions if one.type in registry.withheld and not one.deleted}
+    if principal.is_open or not asked:
+        return list(versions)
+    today = await repository.read_many(SYSTEM, asked)
+    return [_withheld(principal, one, today.get(one.key)) if one.key in asked else one for one in versions]
+
+
+def _withheld(principal: Principal, one: Stored, today: Stored | None) -> Stored:
+    if one.deleted or (today is not None and today.version == one.version):
+        return one
+    current = today.resource() if today is not None and not today.deleted else None
+    shown = registry.withheld[one.type](principal, one.resource(), current)
+    return replace(one, text=json.encode(shown).decode(), content=None)
 
 
 async def base(ctx: Context, type_: str, id_: str, action: str = "u") -> Stored | None:
@@ -72,7 +111,7 @@ async def match(ctx: Context, type_: str, criterion: str) -> Match:
 
     Raises MultipleMatches (412) when several fit.
     """
-    one = Criterion.of(type_, criterion, base_url=ctx.base_url, principal=ctx.principal)
+    one = Criterion.of(type_, criterion, base_url=ctx.base_url)
     await one.search(ctx.repository, ctx.principal)
     if not one.found:
         # The guard is read before the search that counts: whoever creates in between moves it.
@@ -83,7 +122,7 @@ async def match(ctx: Context, type_: str, criterion: str) -> Match:
 
 async def find_matches(ctx: Context, type_: str, criterion: str, *, limit: int) -> list[Stored]:
     """Current resources that fit a conditional criterion, at most `limit`."""
-    one = Criterion.of(type_, criterion, base_url=ctx.base_url, principal=ctx.principal)
+    one = Criterion.of(type_, criterion, base_url=ctx.base_url)
     await one.search(ctx.repository, ctx.principal, limit=limit)
     return one.found
 
@@ -141,7 +180,9 @@ async def write(ctx: Context, change: Write, guard: Guard | None = None) -> None
     change.find_by(ctx.base_url)
     await admit(ctx, change, unit)
     change.prepare()
-    if change.resource is not None and change.size() > ctx.settings.max_resource_bytes:
+    # What the server adds to what was as large as it may be, must not fail: that an emergency is over, or a care.
+    most = ctx.settings.max_resource_bytes + (OWN_BYTES if is_server(ctx.principal) else 0)
+    if change.resource is not None and change.size() > most:
         raise TooLarge(f"A resource may not exceed {ctx.settings.max_resource_bytes} bytes.")
     unit.add(change, guard)
     auditing.of_write(ctx, unit, change)
@@ -189,11 +230,31 @@ async def _authorize_after(ctx: Context, change: Write) -> None:
             raise _refused(change)
     if change.resource is None:
         return
+    if before is not None and before.sealed:
+        _check_disclosure(principal, before.resource(), change.resource)
     if change.type == "Binary":
-        if not await ctx.repository.history.binary_is_open(principal, change.pending(), action):
+        context = _context(ctx, change)
+        if not await ctx.repository.history.binary_is_open(principal, change.pending(), action, context):
             raise _refused(change)
     elif not is_open_to(principal, action, document):
         raise _refused(change)
+
+
+def _context(ctx: Context, binary: Write) -> Stored | None:
+    """The securityContext of a Binary, when the caller writes it in the same transaction, and may."""
+    reference = (binary.resource or {}).get("securityContext", {}).get("reference", "")
+    key = reference.removeprefix(f"{ctx.base_url}/").partition("/_history/")[0]
+    found = ctx.unit.writes.get(key) if ctx.unit is not None else None
+    if found is None or found.resource is None:
+        return None
+    document = {**found.index, "_id": found.key, "ty": found.type}
+    return found.pending() if is_open_to(ctx.principal, _action(found), document) else None
+
+
+def _check_disclosure(principal: Principal, before: Json, after: Json) -> None:
+    """Raise Forbidden (403) where something sensitive would be laid open by somebody who may not."""
+    if sensitive.discloses(before, after) and not sensitive.may_disclose(principal, before):
+        raise Forbidden("What is sensitive stays so, unless its author or custodian, or a privacy officer, says.")
 
 
 def _action(change: Write) -> str:

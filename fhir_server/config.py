@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
+from zoneinfo import ZoneInfo
 
 from pydantic import AliasChoices, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -70,7 +71,16 @@ class Settings(BaseSettings):
     multiple_delete: bool = Field(False, description="A conditional delete may delete several matches.")
     log_level: str = Field("info", description="debug, info, warning or error.")
 
-    # Keys of the authorization server
+    # Master key, and what is encrypted under it at rest
+    master_key: str = Field(
+        "", repr=False, description="Master keys in place of a file: each 32 bytes as base64, the current one first."
+    )
+    master_key_service: str = Field(
+        "", description="What makes the key service (KMS) that wraps patients' keys: package.module:function."
+    )
+    sensitive_labels: str = Field(
+        "", description="Security labels, system|code by commas, that are as sensitive as our own label sensitive."
+    )
     master_key_file: Path | None = Field(
         None, description="What seals secrets at rest, the same file for every host; else data_dir/master.key is made."
     )
@@ -104,11 +114,22 @@ class Settings(BaseSettings):
     allow_private_endpoints: bool = Field(
         False, description="Subscriptions may notify endpoints on this machine or a private network, also over http."
     )
+    job_seconds: float = Field(
+        30.0, ge=1, description="A repeated job whose process has died is another's after so long; it takes less."
+    )
     redis_url: str | None = Field(
         None,
         validation_alias=AliasChoices("FHIR_REDIS_URL", "REDIS_URL", "redis_url"),
         description="Socket.IO's client manager over Redis instead of MongoDB: redis://host:6379/0.",
     )
+
+    # Workflows
+    emergency_minutes: str = Field(
+        "2,5,15",
+        pattern=r"^\d+(\.\d+)?(,\d+(\.\d+)?){2}$",
+        description="An emergency that nobody answers is escalated so often: of high, medium and low priority.",
+    )
+    time_zone: ZoneInfo = Field(ZoneInfo("UTC"), description="Of the hospital's hours: Europe/Berlin.")
 
     # Tokens of an outside authorization server, beside our own
     external_issuer: str = Field("", description="Its issuer, the `iss` of its tokens; empty: there is none.")

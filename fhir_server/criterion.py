@@ -43,13 +43,13 @@ class Criterion:
     seen: int = -1  # the guard counter, read before the search; -1 until then
 
     @classmethod
-    def of(cls, type_: str, text: str, *, base_url: str, principal: Principal) -> Criterion:
+    def of(cls, type_: str, text: str, *, base_url: str) -> Criterion:
         """Parse "identifier=system|value"; raises FhirError (400) when it is no criterion."""
         if "\0" in text or "%00" in text:
             raise Invalid("A condition contains a NUL character.")
         query = conditional(type_, text, base_url)
-        # Callers who see different resources must not stand in each other's way.
-        identity = f"{type_}?{query.canonical()}#{principal.fingerprint()}"
+        # The same for all callers: two who see the same create one. Who does not see the other's searches anew.
+        identity = f"{type_}?{query.canonical()}"
         return cls(type_, query, base_url, hashlib.sha256(identity.encode()).hexdigest()[:40])
 
     async def search(self, repository: Repository, principal: Principal, *, limit: int = 2) -> None:

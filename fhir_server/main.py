@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import structlog
+from starlette.staticfiles import StaticFiles
 
 import extensions
 import fhir_server.interactions
@@ -18,6 +19,7 @@ import fhir_server.operations
 import ig
 import smart_auth.operations
 import subscriptions
+import web_views
 from fhir_server.access import Principal
 from fhir_server.access.principal import SYSTEM
 from fhir_server.access.roles import install
@@ -26,6 +28,8 @@ from fhir_server.config import Settings
 from fhir_server.config import settings as environment
 from fhir_server.context import Context
 from fhir_server.dispatch import dispatch
+from fhir_server.encryption.master import master
+from fhir_server.encryption.sensitive import declare
 from fhir_server.outcomes import Unavailable
 from fhir_server.packages.startup import install_configured
 from fhir_server.registry import discover
@@ -44,6 +48,7 @@ from smart_auth.service import SmartAuth
 from subscriptions.rights import Everybody
 from subscriptions.service import Subscriptions
 from subscriptions.sockets import Sockets
+from web_views.serving import Views
 
 log = structlog.get_logger(__name__)
 
@@ -147,6 +152,10 @@ async def running(settings: Settings, *, works: bool = False) -> AsyncIterator[S
     try:
         await database.wait()
         await database.prepare()
+        declare(settings.sensitive_labels)
+        database.keyring.find_master = partial(master, settings)
+        if works:
+            await database.keyring.check()
         if dead := await database.abandon_dead_transactions():
             log.info("ended transactions of dead processes", count=dead)
         clock = Clock()
@@ -184,10 +193,9 @@ async def running(settings: Settings, *, works: bool = False) -> AsyncIterator[S
 
 
 def _spare_the_collector() -> None:
-    """Resources are trees without cycles: looking for cycles in them took a sixth of an import."""
+    """What is there by now stays: no collection looks at it again."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
 
 
 async def _keep_time(database: Database, clock: Clock) -> None:
@@ -201,7 +209,7 @@ async def _keep_time(database: Database, clock: Clock) -> None:
 
 
 class Application:
-    """The ASGI application: /fhir goes the short way, sockets theirs, everything else through FastAPI."""
+    """The ASGI application: /fhir goes the short way, sockets theirs, everything else through Starlette."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -271,8 +279,10 @@ class Application:
             trail=server.trail,
         )
         self._site = site(settings, counts=server.counts, check=server.check)
+        self._site.mount("/views", StaticFiles(directory=web_views.STATIC))
+        self._site.mount("/app", Views(web_views.APP))
         if auth is not None:
-            self._site.include_router(routes(auth))
+            self._site.routes.extend(routes(auth).routes)
 
     async def _follow(
         self,

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
+from fhir_server.access.principal import Principal
 from fhir_server.change import Change
 from fhir_server.context import Context, FhirRequest, FhirResponse
 from fhir_server.outcomes import Issue
@@ -19,6 +20,7 @@ Check = Callable[[dict[str, Any]], list[Issue]]
 Rule = Callable[[Context, Write, UnitOfWork], Awaitable[None]]
 Follower = Callable[[Context, Change], Awaitable[None]]
 Job = Callable[[Context], Awaitable[None]]
+Withhold = Callable[[Principal, dict[str, Any], dict[str, Any] | None], dict[str, Any]]
 Teller = Callable[[Context], Awaitable[dict[str, Any]]]
 
 
@@ -58,7 +60,7 @@ class Scheduled:
 
 @dataclass(slots=True)
 class Registry:
-    """What discover() found: interactions, operations, hooks and jobs by name; by type checks, rules, tellers."""
+    """What discover() found: interactions, operations, hooks and jobs by name; the others by resource type."""
 
     interactions: dict[str, Handler] = field(default_factory=dict)
     operations: dict[str, Operation] = field(default_factory=dict)
@@ -67,6 +69,7 @@ class Registry:
     hooks: dict[str, Hook] = field(default_factory=dict)
     tellers: dict[str, Teller] = field(default_factory=dict)
     jobs: dict[str, Scheduled] = field(default_factory=dict)
+    withheld: dict[str, Withhold] = field(default_factory=dict)
 
     def handler(self, interaction: str, type_: str | None) -> Handler | None:
         """What answers the interaction: for this type (declared as "read AuditEvent"), or for any."""
@@ -117,6 +120,19 @@ def rule(*types: str) -> Callable[[Rule], Rule]:
     def declare(function: Rule) -> Rule:
         for type_ in types:
             registry.rules.setdefault(type_, {})[f"{function.__module__}.{function.__name__}"] = function
+        return function
+
+    return declare
+
+
+def withheld(resource_type: str) -> Callable[[Withhold], Withhold]:
+    """Declare what of an earlier version of the type somebody is not shown, for what the resource says today.
+
+    The function gets who asks, that version and the current one (None once it is deleted), and answers what to show.
+    """
+
+    def declare(function: Withhold) -> Withhold:
+        registry.withheld[resource_type] = function
         return function
 
     return declare

@@ -39,6 +39,9 @@ class Announcements:
         if any(one.get("u") == entry["u"] for one in rest):
             return  # another socket of the same user is still there
         if kind == ROOT:
+            # Clients that know of no case:leave would show somebody typing for ever.
+            silent = {"caseId": _id(name), "userId": entry["u"], "isTyping": False}
+            await self.hub.tell("case:typing", silent, name, skip=entry["s"])
             await self.hub.tell("case:leave", {"caseId": _id(name), "userId": entry["u"]}, name, skip=entry["s"])
         elif kind == CONSULTATION:
             told = {"roomId": _id(name), "userId": entry["u"], "socketId": entry["s"]}

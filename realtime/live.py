@@ -11,13 +11,16 @@ from typing import Any
 
 from pymongo.errors import PyMongoError
 
-from fhir_server.access import Principal
+from fhir_server import json
 from fhir_server.access.principal import SYSTEM
+from fhir_server.access.visibility import condition
 from fhir_server.audit.entry import Entry, now, patients_in
 from fhir_server.change import Change
+from fhir_server.encryption.words import without_words
 from fhir_server.outcomes import FhirError
 from fhir_server.storage.stored import Stored
 from realtime.event import NAMESPACES, lives
+from realtime.event import Live as LiveEvent
 from realtime.hub import Hub
 from realtime.socket import Socket
 
@@ -78,25 +81,27 @@ class Live:
         stored = await self._hub.repository.history.vread(SYSTEM, notice["type"], notice["id"], notice["version"])
         if stored is None or stored.deleted:
             return
-        known: dict[Principal, bool] = {}
+        known: dict[bytes, bool] = {}
         hearers = [one for one in sockets if await self._may_see(one, stored, known)]
         if not hearers:
             return
-        payload = await live.shape(self._hub, stored.resource())
+        payload = await _payload(live, self._hub, stored)
         await self._hub.record([_disclosed(one, stored) for one in hearers])
         # Once more: what was revoked meanwhile is not sent.
         sids = [one.sid for one in hearers if await self._may_see(one, stored, known)]
         await self._hub.relay.send(notice["event"], payload, namespace, sids)
 
-    async def _may_see(self, socket: Socket, stored: Stored, known: dict[Principal, bool]) -> bool:
-        """Whether the version is open to the socket at this moment; each principal is asked about once."""
+    async def _may_see(self, socket: Socket, stored: Stored, known: dict[bytes, bool]) -> bool:
+        """Whether the version is open to the socket at this moment; those who may see the same are asked about once."""
         try:
             principal = await self._hub.sockets.principal(socket)
             if principal is None:
                 return False
-            if principal not in known:
-                known[principal] = await self._hub.repository.history.is_open(principal, stored, "r")
-            return known[principal]
+            # One emergency is told to a whole ward, whose roles come to a handful of conditions.
+            allowed = json.encode(condition(principal, stored.type, "r"))
+            if allowed not in known:
+                known[allowed] = await self._hub.repository.history.is_open(principal, stored, "r")
+            return known[allowed]
         except (FhirError, PyMongoError):
             return False  # nobody can tell at the moment
 
@@ -108,6 +113,14 @@ class Live:
         if len(self._lately) > _REMEMBERED:
             self._lately.popitem(last=False)
         return True
+
+
+async def _payload(live: LiveEvent, hub: Hub, stored: Stored) -> Json:
+    """What the event says; of something sensitive that it happened, and nothing of what people wrote in it."""
+    if not stored.sealed:
+        return await live.shape(hub, stored.resource())
+    payload = await live.shape(hub, without_words(stored.resource()))
+    return {**payload, **({"message": None} if "message" in payload else {}), "sensitive": True}
 
 
 def _disclosed(socket: Socket, stored: Stored) -> Entry:

@@ -12,11 +12,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
 import structlog
-from socketio import AsyncManager, AsyncRedisManager
-from socketio.async_pubsub_manager import AsyncPubSubManager
 
 from fhir_server.storage.database import Database
 from realtime import wire
+from realtime.protocol import AsyncManager, AsyncPubSubManager
 from subscriptions.signals import Signals
 
 log = structlog.get_logger(__name__)
@@ -92,17 +91,10 @@ class SignalRelay(Relay):
             yield (await self._heard.get())["m"]
 
 
-class RedisRelay(Relay, AsyncRedisManager):  # type: ignore[misc]
-    """Over Redis."""
-
-    async def close(self) -> None:
-        await super().close()
-        if self.redis is not None:
-            await self.redis.aclose()
-
-
 def relay(database: Database, redis_url: str | None) -> Relay:
     """The client manager that the settings ask for; databases with other prefixes do not hear one another."""
     if redis_url is None:
         return SignalRelay(Signals(database, COLLECTION))
+    from realtime.redis_relay import RedisRelay
+
     return RedisRelay(redis_url, channel=f"{database.prefix}.{KIND}")

@@ -15,9 +15,6 @@ from typing import Any
 
 import structlog
 from pymongo.errors import PyMongoError
-from socketio import AsyncServer
-from socketio.exceptions import ConnectionRefusedError as Refused
-from socketio.packet import Packet
 
 from fhir_server.audit.entry import Agent
 from fhir_server.config import Settings
@@ -29,6 +26,7 @@ from realtime.event import NAMESPACES, Call, Event, events
 from realtime.hub import Hub
 from realtime.limits import ACKNOWLEDGEMENTS, PACKETS, Bucket, Limit
 from realtime.manager import Relay
+from realtime.protocol import AsyncServer, Packet, Refused
 from realtime.rooms import STAFF
 from realtime.socket import Socket, is_staff
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Container
 
-from socketio import ASGIApp
-
 import realtime.events
 from fhir_server.config import Settings
 from fhir_server.registry import discover
@@ -18,6 +16,7 @@ from realtime.hub import Dispatch, Hub, MakeContext
 from realtime.live import Live
 from realtime.manager import relay
 from realtime.presence import Online, Presence
+from realtime.protocol import ASGIApp
 from realtime.rooms import Rooms
 from realtime.server import Server, packet_server
 from realtime.socket import Authenticator, Sockets

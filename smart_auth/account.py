@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Response
+from starlette.responses import Response
 
 from fhir_server.outcomes import TooManyRequests, ValueWrong
+from fhir_server.rest.router import Router
 from smart_auth import outside, second_factor
 from smart_auth.limits import Limit
 from smart_auth.login import SECOND_FACTOR, WINDOW
@@ -25,7 +26,7 @@ _DONE = {
 _AGAIN = Limit("password-again", 10, WINDOW)
 
 
-def routes(auth: SmartAuth) -> APIRouter:
+def routes(auth: SmartAuth) -> Router:
     """/auth/account and what is done there."""
     pages = Pages(auth)
 

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from fastapi import APIRouter, Response
+from starlette.responses import Response
 
 from fhir_server.outcomes import FhirError
+from fhir_server.rest.router import Router
 from smart_auth import offers, records
 from smart_auth.grant import Grant
 from smart_auth.notes import note
@@ -30,7 +31,7 @@ class Allowed:
     stays: bool  # also while the user is away
 
 
-def routes(auth: SmartAuth) -> APIRouter:
+def routes(auth: SmartAuth) -> Router:
     """/auth/apps, and /auth/apps/revoke."""
     pages = Pages(auth)
 

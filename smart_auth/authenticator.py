@@ -35,7 +35,7 @@ _SCHEME = re.compile(rb"bearer(?: |$)", re.IGNORECASE)
 _BEARER = re.compile(rb"bearer +([A-Za-z0-9._~+/-]{1,4096}={0,2})", re.IGNORECASE)
 OPERATOR = "operator"  # in place of a client: tokens that a command of this server made
 _ID = re.compile(r"[A-Za-z0-9.-]{1,64}")
-_TRIES = 5  # how often rights may change, or a lease run out, while they are read
+_TRIES = 3  # how often rights are read that change meanwhile
 _SECOND = 1_000_000  # microseconds
 
 
@@ -101,18 +101,25 @@ class Authenticator:
         return kept.principal
 
     async def authenticate(self, authorization: bytes | None, headers: Mapping[bytes, bytes]) -> Principal:
-        """Who calls; NOBODY without a header. Raises SignInRequired (401) and Unavailable (503)."""
+        """Who calls; NOBODY without a header. Raises SignInRequired (401) and Unavailable (503).
+
+        Rights may change each time while they are read. Who was tried `_TRIES` times is taken as last read: all of it
+        was read after the request came, so it knows what had been answered by then. It is not kept for another.
+        """
         if authorization is None:
             return NOBODY
         token = bearer(authorization)
+        await self._changes.current()
+        if (found := self.cached(authorization)) is not None:
+            return found
         for _ in range(_TRIES):
+            self._kept.pop(authorization, None)
+            made = await self._of_token(token)
+            self._keep(authorization, made)
             await self._changes.current()
-            # Also what was just made comes through here: rights may have changed while it was.
             if (found := self.cached(authorization)) is not None:
                 return found
-            self._kept.pop(authorization, None)
-            self._keep(authorization, await self._of_token(token))
-        raise Unavailable("Rights change faster than they can be read.", headers={"Retry-After": "1"})
+        return made.principal
 
     async def principal(self, grant: Grant) -> Principal | None:
         """The principal of a grant of ours at this moment, not to be kept; None when its user or client is gone."""

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from fastapi import APIRouter, Response
+from starlette.responses import Response
 
+from fhir_server.rest.router import Router
 from smart_auth import notes, records
 from smart_auth.authorize_request import AuthorizeRequest, answer, parse
 from smart_auth.errors import NoRedirect, Redirect
@@ -25,7 +26,7 @@ from smart_auth.visit import Visit, origin_of
 STARTS = Limit("authorize", 600, 15 * 60)  # per user, or before they sign in per address: a hospital may be one
 
 
-def routes(auth: SmartAuth) -> APIRouter:
+def routes(auth: SmartAuth) -> Router:
     """/auth/authorize and /auth/continue."""
     pages = Pages(auth)
 

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from smart_auth.bundled import own_address
 from smart_auth.clients import Client, Clients
 from smart_auth.codes import is_challenge
 from smart_auth.errors import NoRedirect, Redirect
@@ -55,9 +56,10 @@ async def parse(params: Iterable[tuple[str, str]], clients: Clients, base_url: s
     given = dict(pairs)
     client = await _client(given, counts, clients)
     redirect_uri = given.get("redirect_uri", "")
-    if counts["redirect_uri"] != 1 or not is_registered(redirect_uri, client.redirect_uris):
+    own = own_address(client, base_url.rstrip("/").removesuffix("/fhir"))
+    if counts["redirect_uri"] != 1 or not is_registered(redirect_uri, (*client.redirect_uris, *([own] if own else []))):
         raise NoRedirect("The app asked to be answered at an address that is not registered for it.")
-    if origin_of(redirect_uri) == origin_of(base_url):
+    if redirect_uri != own and origin_of(redirect_uri) == origin_of(base_url):
         raise NoRedirect("The app asked to be answered at an address of this very server.")
     state = given.get("state") if counts["state"] == 1 else None
     request = AuthorizeRequest(client, redirect_uri, state, given.get("code_challenge", ""), ())

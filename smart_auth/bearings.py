@@ -38,7 +38,7 @@ class Bearings:
     """What a principal is made of beside the token; `until` is in microseconds since 1970."""
 
     own: frozenset[str] = frozenset()
-    # What else they are (PractitionerRole/1), and the Organizations and CareTeams that they belong to
+    # What else they are (PractitionerRole/1), and the Organizations, HealthcareServices and CareTeams they belong to
     organizations: frozenset[str] = frozenset()
     panel: Mapping[str, str] = field(default_factory=dict)  # patient → why
     until: float = inf
@@ -86,6 +86,8 @@ class _View:
         me = {fhir_user, *(f"PractitionerRole/{role['id']}" for role in roles)}
         me |= {self._local(role.get("practitioner"), "Practitioner") for role in roles} - {""}
         houses = {self._local(role.get("organization"), "Organization") for role in roles} - {""}
+        services = (one for role in roles for one in role.get("healthcareService", ()))
+        houses |= {self._local(service, "HealthcareService") for service in services} - {""}
         teams = await self._teams(me)
         panel: dict[str, str] = {}
         if with_panel:

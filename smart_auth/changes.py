@@ -68,6 +68,8 @@ class Changes:
             async with self._looking:
                 if seconds() >= self.until:  # nobody who waited here before us has looked
                     await self._look()
+                if seconds() < self.until:  # asked here, as the next to commit ends it again before we come to ask
+                    return
         raise Unavailable("The database answers too slowly to tell who may do what.", headers={"Retry-After": "1"})
 
     async def announce(self) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from fastapi import APIRouter, Response
+from starlette.responses import Response
 
+from fhir_server.rest.router import Router
 from smart_auth import offers, records
 from smart_auth.authorize import must_sign_in, note, refuse, waiting
 from smart_auth.page import Pages
@@ -15,7 +16,7 @@ from smart_auth.service import SmartAuth
 from smart_auth.visit import Visit
 
 
-def routes(auth: SmartAuth) -> APIRouter:
+def routes(auth: SmartAuth) -> Router:
     """/auth/consent."""
     pages = Pages(auth)
 

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import APIRouter
-
 from fhir_server.config import Settings
+from fhir_server.rest.router import Router
 from smart_auth.client_assertion import ALGORITHMS, TOKEN_PATH
 from smart_auth.client_authentication import METHODS
 from smart_auth.endpoint import Endpoint
@@ -52,6 +51,7 @@ SCOPES = (
         for actions in ("cruds", "rs", "read", "write")
     ),
 )
+KEEP = 300  # seconds: every app that opens asks for it first, and it changes with the settings alone
 SMART = ("/.well-known/smart-configuration", "/fhir/.well-known/smart-configuration")
 OPENID = ("/.well-known/openid-configuration", "/.well-known/oauth-authorization-server")
 
@@ -105,9 +105,9 @@ def _common(settings: Settings, base_url: str) -> Json:
     return found
 
 
-def routes(auth: SmartAuth) -> APIRouter:
+def routes(auth: SmartAuth) -> Router:
     """The documents under /.well-known, and `/auth/jwks`; in open mode there are none."""
-    router = APIRouter()
+    router = Router()
     if auth.settings.open:
         return router
     endpoint = Endpoint(auth.settings, auth.clients)
@@ -123,7 +123,7 @@ def routes(auth: SmartAuth) -> APIRouter:
 
     endpoint.publish(router, "/auth/jwks", jwks)
     for path in SMART:
-        endpoint.publish(router, path, smart)
+        endpoint.publish(router, path, smart, KEEP)
     for path in OPENID:
-        endpoint.publish(router, path, openid)
+        endpoint.publish(router, path, openid, KEEP)
     return router

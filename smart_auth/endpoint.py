@@ -10,8 +10,9 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import structlog
-from fastapi import APIRouter, Request, Response
 from pymongo.errors import PyMongoError
+from starlette.requests import Request
+from starlette.responses import Response
 
 from fhir_server import json
 from fhir_server.config import Settings
@@ -19,6 +20,7 @@ from fhir_server.outcomes import FhirError, UnsupportedMedia
 from fhir_server.rest.base_url import BaseUrls
 from fhir_server.rest.body import FORM, Disconnected, bare_type, read_body
 from fhir_server.rest.head import joined
+from fhir_server.rest.router import Router
 from smart_auth.clients import Clients
 from smart_auth.errors import OAuthError
 
@@ -62,22 +64,25 @@ class Endpoint:
             response = answer(_named("temporarily_unavailable", ""), 503, {"Retry-After": "2"})
         return await self._cors(request, response)
 
-    def publish(self, router: APIRouter, path: str, make: Callable[[str], Awaitable[Json]]) -> None:
-        """Serve at `path` the JSON that `make` gives for a FHIR base URL: to everybody, and to every page there is."""
+    def publish(self, router: Router, path: str, make: Callable[[str], Awaitable[Json]], keep: int = 0) -> None:
+        """Serve at `path` the JSON that `make` gives for a FHIR base URL: to everybody, and to every page there is.
 
+        `keep`: seconds for which who has it need not ask again.
+        """
+        headers = PUBLIC | ({"Cache-Control": f"public, max-age={keep}"} if keep else {})
+
+        @router.on(path, "GET", "HEAD")
         async def document(request: Request) -> Response:
             try:
                 content = await make(self.base_url(request))
             except FhirError as error:
                 return answer(_named("invalid_request", str(error)), error.status, error.headers)
-            return Response(json.encode(content), 200, PUBLIC, "application/json")
+            return Response(json.encode(content), 200, headers, "application/json")
 
+        @router.options(path)
         async def preflight(request: Request) -> Response:
             allowed = {"Access-Control-Allow-Methods": "GET, OPTIONS", "Access-Control-Allow-Headers": "*"}
             return Response(status_code=204, headers={**PUBLIC, **allowed})
-
-        router.add_api_route(path, document, methods=["GET", "HEAD"])
-        router.add_api_route(path, preflight, methods=["OPTIONS"])
 
     async def preflight(self, request: Request) -> Response:
         """The answer to a browser that asks whether a page may call."""

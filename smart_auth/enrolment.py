@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Response
+from starlette.responses import Response
 
 from fhir_server.outcomes import TooManyRequests
+from fhir_server.rest.router import Router
 from smart_auth import second_factor
 from smart_auth.login import SECOND_FACTOR, onward
 from smart_auth.page import Pages
@@ -14,7 +15,7 @@ from smart_auth.users import User
 from smart_auth.visit import Visit
 
 
-def routes(auth: SmartAuth) -> APIRouter:
+def routes(auth: SmartAuth) -> Router:
     """/auth/second-factor/set-up."""
     pages = Pages(auth)
 

@@ -16,7 +16,6 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-import httpx
 import structlog
 from joserfc import jws
 from joserfc.errors import JoseError
@@ -135,6 +134,8 @@ class External:
 
     async def _introspected(self, token: str) -> Json | None:
         """What the introspection endpoint says of an active token."""
+        import httpx  # not at the top: few servers ask anybody, and every start would wait for it
+
         try:
             async with (
                 httpx.AsyncClient(trust_env=False, timeout=PATIENCE, auth=self._credentials) as client,

@@ -10,11 +10,13 @@ import re
 import ssl
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 from urllib.parse import SplitResult
 
-import httpx
-
 from fhir_server.outbound import PORTS, Address, Outbound, Refused, Resolver, resolve_name
+
+if TYPE_CHECKING:
+    import httpx
 
 SETTING = "FHIR_ALLOW_LOCAL_ENDPOINTS"
 MAX_BYTES = 64 * 1024
@@ -73,6 +75,8 @@ class Fetcher:
             raise FetchRefused(f"The address did not answer within {self._seconds:g} seconds.") from None
 
     async def _first(self, parts: SplitResult, addresses: list[Address]) -> Fetched:
+        import httpx  # here and below, not at the top: few servers fetch anything, and every start would wait for it
+
         for address in addresses:
             try:
                 return await self._get(parts, address)
@@ -84,6 +88,8 @@ class Fetcher:
 
     async def _get(self, parts: SplitResult, address: Address) -> Fetched:
         """One exchange with the address; Host and the certificate's name stay those of the URL."""
+        import httpx
+
         host = f"[{address}]" if address.version == 6 else str(address)
         port = f":{parts.port}" if parts.port is not None else ""
         query = f"?{parts.query}" if parts.query else ""

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import APIRouter, Request, Response
+from starlette.requests import Request
+from starlette.responses import Response
 
+from fhir_server.rest.router import Router
 from smart_auth.endpoint import Endpoint, Form, answer, bearer, required
 from smart_auth.errors import OAuthError
 from smart_auth.id_token import identity
@@ -23,9 +25,9 @@ PATH = "/auth/introspect"
 INACTIVE: Json = {"active": False}
 
 
-def routes(auth: SmartAuth) -> APIRouter:
+def routes(auth: SmartAuth) -> Router:
     """`POST /auth/introspect`, for confidential clients and for bearers of an access token."""
-    router = APIRouter()
+    router = Router()
     endpoint = Endpoint(auth.settings, auth.clients)
 
     @router.options(PATH)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
-from fastapi import APIRouter, Response
+from starlette.responses import Response
 
 from fhir_server.access import roles
+from fhir_server.access.principal import ADMINISTRATORS
 from fhir_server.outcomes import Conflict, Forbidden, ValueWrong
+from fhir_server.rest.router import Router
 from smart_auth import passwords
 from smart_auth.mail import root_for_mail
 from smart_auth.page import Pages
@@ -22,7 +25,7 @@ _REFERENCE = re.compile(r"(?:Practitioner|Patient|RelatedPerson|Person)/[A-Za-z0
 _FIELDS = ("name", "email", "fhir_user")
 
 
-def routes(auth: SmartAuth) -> APIRouter:
+def routes(auth: SmartAuth) -> Router:
     """/auth/invitations for administrators, /auth/invitation for those invited."""
     pages = Pages(auth)
 
@@ -76,9 +79,14 @@ Choose your user name and password here, within a week:
 """
 
 
-def _roles() -> list[str]:
-    """Those that a person can have."""
+def offered() -> list[str]:
+    """The roles that a person can have."""
     return [name for name in roles.policy().roles if name != "system"]
+
+
+def may_give(inviter: Iterable[str], given: Iterable[str]) -> bool:
+    """Whether somebody with the inviter's roles may give these: only a super administrator makes administrators."""
+    return "super-administrator" in inviter or ADMINISTRATORS.isdisjoint(given)
 
 
 def _check_may(visit: Visit) -> None:
@@ -93,18 +101,17 @@ def _form(visit: Visit, values: dict[str, str], status: int = 200, note: str = "
         values=values,
         errors=errors,
         note=note,
-        roles=_roles(),
+        roles=offered(),
         chosen=visit.form.all("role"),
     )
 
 
 async def _send(visit: Visit) -> Response:
     values = {name: visit.form.one(name)[:254] for name in _FIELDS}
-    chosen = tuple(one for one in _roles() if one in visit.form.all("role"))
+    chosen = tuple(one for one in offered() if one in visit.form.all("role"))
     if not chosen:
         return _form(visit, values, 422, role="Choose at least one role.")
-    may_all = visit.user is not None and "super-administrator" in visit.user.roles
-    if not may_all and not {"administrator", "super-administrator"}.isdisjoint(chosen):
+    if not may_give(visit.user.roles if visit.user is not None else (), chosen):
         return _form(visit, values, 403, role="Only a super administrator makes administrators.")
     try:
         await invite(

@@ -17,8 +17,9 @@ from pymongo.errors import DuplicateKeyError
 
 from fhir_server import json
 from fhir_server.config import Settings
+from fhir_server.encryption.master import sealer
+from fhir_server.encryption.sealing import Sealer
 from fhir_server.storage.database import Database
-from smart_auth.sealing import Sealer, make_file
 from smart_auth.store import collection, now
 
 Json = dict[str, Any]
@@ -48,7 +49,7 @@ class Keys:
         """
         await collection(self._database, "auth_keys", unique=["number"])
         last = await self._last()
-        self._sealer = await asyncio.to_thread(_sealer, self._settings, make=last is None)
+        self._sealer = await asyncio.to_thread(sealer, self._settings, make=last is None)
         oldest = now() - timedelta(days=self._settings.signing_key_days)
         if last is not None:
             await self._reseal(last)
@@ -129,16 +130,8 @@ class Keys:
         """What was sealed. Raises ValueError when it was sealed under another key, or altered."""
         assert self._sealer is not None
         if not self._sealer.knows(sealed):
-            self._sealer = _sealer(self._settings)  # the file may have got another key since
+            self._sealer = sealer(self._settings)  # the file may have got another key since
         return self._sealer.open(sealed)
-
-
-def _sealer(settings: Settings, *, make: bool = False) -> Sealer:
-    """The configured file must be there; the one in the data directory is made before anything is sealed."""
-    path = settings.master_key_file or settings.data_dir.expanduser() / "master.key"
-    if make and settings.master_key_file is None:
-        make_file(path)
-    return Sealer.of_file(path)
 
 
 def _public(published: Mapping[str, Json], header: Json) -> RSAKey:

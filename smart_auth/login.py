@@ -5,9 +5,10 @@ Unknown names and wrong passwords get the same answer in the same time.
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Response
+from starlette.responses import Response
 
 from fhir_server.outcomes import TooManyRequests
+from fhir_server.rest.router import Router
 from smart_auth import authorize, second_factor
 from smart_auth.limits import Limit
 from smart_auth.notes import note
@@ -23,7 +24,7 @@ EVERYWHERE = 10  # times as many attempts at an account from all addresses as fr
 SECOND_FACTOR = Limit("second-factor", 5, WINDOW)
 
 
-def routes(auth: SmartAuth) -> APIRouter:
+def routes(auth: SmartAuth) -> Router:
     """/auth/login, /auth/second-factor, /auth/logout."""
     pages = Pages(auth)
 

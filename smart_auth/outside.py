@@ -6,9 +6,10 @@ An e-mail address never links anybody: whoever controls it there need not be who
 from __future__ import annotations
 
 import structlog
-from fastapi import APIRouter, Response
+from starlette.responses import Response
 
 from fhir_server.outcomes import Conflict, NotFound
+from fhir_server.rest.router import Router
 from smart_auth import login
 from smart_auth.limits import Limit
 from smart_auth.page import Pages
@@ -23,7 +24,7 @@ MINUTES = 15
 _STARTS = Limit("outside", 600, 15 * 60)  # a hospital may be one address
 
 
-def routes(auth: SmartAuth) -> APIRouter:
+def routes(auth: SmartAuth) -> Router:
     """/auth/outside/{name}, its callback, and /auth/outside/{name}/link."""
     pages = Pages(auth)
 

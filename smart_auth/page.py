@@ -10,13 +10,15 @@ from pathlib import Path
 from urllib.parse import parse_qsl
 
 import structlog
-from fastapi import APIRouter, Request, Response
 from pymongo.errors import PyMongoError
+from starlette.requests import Request
+from starlette.responses import Response
 
 from fhir_server.outcomes import FhirError, Invalid, Unavailable
 from fhir_server.rest.base_url import BaseUrls
 from fhir_server.rest.body import FORM, bare_type, read_body
 from fhir_server.rest.head import joined
+from fhir_server.rest.router import Router
 from smart_auth import csrf
 from smart_auth.errors import NoRedirect
 from smart_auth.service import SmartAuth
@@ -39,16 +41,16 @@ class Pages:
 
     def __init__(self, auth: SmartAuth) -> None:
         self.auth = auth
-        self.router = APIRouter(include_in_schema=False)
+        self.router = Router()
         self._base_urls = BaseUrls(auth.settings)
 
     def get(self, path: str) -> Callable[[Handler], Handler]:
         """Serve GET (and HEAD) at the path."""
-        return self._serve(path, ["GET", "HEAD"], checked=False)
+        return self._serve(path, "GET", "HEAD", checked=False)
 
     def post(self, path: str, *, checked: bool = True) -> Callable[[Handler], Handler]:
         """Serve POST at the path; not `checked`: other sites' forms may come here, too."""
-        return self._serve(path, ["POST"], checked=checked)
+        return self._serve(path, "POST", checked=checked)
 
     def signed_in(self, handler: Handler) -> Handler:
         """Only for those who are fully signed in; others sign in first and come back."""
@@ -63,12 +65,12 @@ class Pages:
 
         return guarded
 
-    def _serve(self, path: str, methods: list[str], *, checked: bool) -> Callable[[Handler], Handler]:
+    def _serve(self, path: str, *methods: str, checked: bool) -> Callable[[Handler], Handler]:
         def register(handler: Handler) -> Handler:
+            @self.router.on(path, *methods)
             async def endpoint(request: Request) -> Response:
                 return await self._answer(request, handler, checked=checked)
 
-            self.router.add_api_route(path, endpoint, methods=methods, name=f"{methods[0]} {path}")
             return handler
 
         return register

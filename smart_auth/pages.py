@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Response
+from starlette.requests import Request
+from starlette.responses import Response
 
+from fhir_server.rest.router import Router
 from smart_auth import (
     account,
     apps,
@@ -23,14 +25,14 @@ from smart_auth.service import SmartAuth
 PARTS = (account, apps, authorize, consent, enrolment, invitation, login, outside, picker, reset, sign_up)
 
 
-def routes(auth: SmartAuth) -> APIRouter:
+def routes(auth: SmartAuth) -> Router:
     """The pages under /auth, and their style sheet."""
-    router = APIRouter(include_in_schema=False)
+    router = Router()
 
     @router.get("/auth/static/{name}")
-    async def static(name: str) -> Response:
-        return ASSETS.answer(name)
+    async def static(request: Request) -> Response:
+        return ASSETS.answer(request.path_params["name"])
 
     for part in PARTS:
-        router.include_router(part.routes(auth))
+        router.include(part.routes(auth))
     return router

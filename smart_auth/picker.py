@@ -9,8 +9,9 @@ import re
 from datetime import date
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Response
+from starlette.responses import Response
 
+from fhir_server.rest.router import Router
 from smart_auth import records
 from smart_auth.authorize import agreed, note, refuse
 from smart_auth.notes import note as note_audit
@@ -22,7 +23,7 @@ from smart_auth.visit import Visit
 _DATE = re.compile(r"\d{4}(?:-\d{2}(?:-\d{2})?)?")
 
 
-def routes(auth: SmartAuth) -> APIRouter:
+def routes(auth: SmartAuth) -> Router:
     """/auth/patient and /auth/encounter."""
     pages = Pages(auth)
 

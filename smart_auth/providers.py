@@ -12,7 +12,6 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
-import httpx
 import msgspec
 from joserfc import jwt
 from joserfc.errors import JoseError
@@ -142,7 +141,7 @@ class ProviderClient:
         methods = known.get("token_endpoint_auth_methods_supported", ["client_secret_basic"])
         basic = None
         if provider.client_secret and provider.kind == "openid" and "client_secret_basic" in methods:
-            basic = httpx.BasicAuth(quote(provider.client_id, safe=""), quote(provider.client_secret, safe=""))
+            basic = (quote(provider.client_id, safe=""), quote(provider.client_secret, safe=""))
         else:
             form["client_id"] = provider.client_id
             form |= {"client_secret": provider.client_secret} if provider.client_secret else {}
@@ -200,6 +199,8 @@ class ProviderClient:
         return self._keys
 
     async def _json(self, method: str, url: str, **options: Any) -> Json:
+        import httpx  # not at the top: few servers have a provider, and every start would wait for it
+
         headers = {"Accept": "application/json", **options.pop("headers", {})}
         try:
             async with httpx.AsyncClient(timeout=SECONDS) as client:

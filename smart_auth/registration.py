@@ -9,11 +9,13 @@ from dataclasses import replace
 from hmac import compare_digest
 from typing import Any
 
-from fastapi import APIRouter, Request, Response
+from starlette.requests import Request
+from starlette.responses import Response
 
 from fhir_server import json
 from fhir_server.outcomes import UnsupportedMedia
 from fhir_server.rest.body import bare_type
+from fhir_server.rest.router import Router
 from smart_auth import redirects
 from smart_auth.client_authentication import METHODS
 from smart_auth.clients import Client, new_client_id, with_origins
@@ -35,9 +37,9 @@ GRANT_TYPES = ("authorization_code", "refresh_token")
 _KINDS = {method: kind for kind, method in METHODS.items()}
 
 
-def routes(auth: SmartAuth) -> APIRouter:
+def routes(auth: SmartAuth) -> Router:
     """`POST /auth/register`, and `GET` and `DELETE` of what it registered; none without FHIR_DYNAMIC_REGISTRATION."""
-    router = APIRouter()
+    router = Router()
     if not auth.settings.dynamic_registration:
         return router
     endpoint = Endpoint(auth.settings, auth.clients)
@@ -57,16 +59,16 @@ def routes(auth: SmartAuth) -> APIRouter:
         return await endpoint.serve(request, work)
 
     @router.get(PATH + "/{id_}")
-    async def look(request: Request, id_: str) -> Response:
+    async def look(request: Request) -> Response:
         async def work() -> Response:
-            return answer(_told(await _own(auth, request, id_)))
+            return answer(_told(await _own(auth, request)))
 
         return await endpoint.serve(request, work)
 
     @router.delete(PATH + "/{id_}")
-    async def leave(request: Request, id_: str) -> Response:
+    async def leave(request: Request) -> Response:
         async def work() -> Response:
-            await auth.clients.remove((await _own(auth, request, id_)).id)
+            await auth.clients.remove((await _own(auth, request)).id)
             return Response(status_code=204, headers=NO_STORE)
 
         return await endpoint.serve(request, work)
@@ -111,9 +113,9 @@ async def _register(auth: SmartAuth, metadata: Json, where: str) -> Response:
     return answer(told, 201)
 
 
-async def _own(auth: SmartAuth, request: Request, id_: str) -> Client:
+async def _own(auth: SmartAuth, request: Request) -> Client:
     """The client whose registration access token the caller has. Raises OAuthError (401) for all others alike."""
-    client = await auth.clients.get(id_)
+    client = await auth.clients.get(request.path_params["id_"])
     token = digest(bearer(request) or "")
     if client is None or not client.registration_hash or not compare_digest(client.registration_hash, token):
         raise OAuthError("invalid_token", "The registration access token is not that of this client.", 401)

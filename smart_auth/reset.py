@@ -6,9 +6,10 @@ https://cheatsheetseries.owasp.org/cheatsheets/Forgot_Password_Cheat_Sheet.html
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Response
+from starlette.responses import Response
 
 from fhir_server.outcomes import TooManyRequests, ValueWrong
+from fhir_server.rest.router import Router
 from smart_auth import passwords
 from smart_auth.limits import Limit
 from smart_auth.links import MINUTES
@@ -24,7 +25,7 @@ PER_EMAIL = Limit("reset-email", 3, 3600)
 PER_ADDRESS = Limit("reset-address", 30, 3600)
 
 
-def routes(auth: SmartAuth) -> APIRouter:
+def routes(auth: SmartAuth) -> Router:
     """/auth/reset and /auth/reset/new."""
     pages = Pages(auth)
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request, Response
+from starlette.requests import Request
+from starlette.responses import Response
 
+from fhir_server.rest.router import Router
 from smart_auth.endpoint import NO_STORE, Endpoint, required
 from smart_auth.service import SmartAuth, issuer
 
 PATH = "/auth/revoke"
 
 
-def routes(auth: SmartAuth) -> APIRouter:
+def routes(auth: SmartAuth) -> Router:
     """`POST /auth/revoke`: once answered, no process honours the token; a refresh token takes its family along."""
-    router = APIRouter()
+    router = Router()
     endpoint = Endpoint(auth.settings, auth.clients)
 
     @router.options(PATH)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
-
+from fhir_server.rest.router import Router
 from smart_auth import (
     discovery,
     introspection,
@@ -18,10 +17,10 @@ from smart_auth.service import SmartAuth
 _PARTS = (discovery, introspection, pages, registration, revocation, token_endpoint, userinfo)
 
 
-def routes(auth: SmartAuth) -> APIRouter:
+def routes(auth: SmartAuth) -> Router:
     """What stands at /auth and /.well-known; in open mode nobody signs in, and there is nothing."""
-    router = APIRouter()
+    router = Router()
     if not auth.settings.open:
         for part in _PARTS:
-            router.include_router(part.routes(auth))
+            router.include(part.routes(auth))
     return router

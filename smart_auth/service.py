@@ -10,7 +10,7 @@ from fhir_server.mail import Mail
 from fhir_server.storage.database import Database
 from fhir_server.storage.repository import Repository
 from fhir_server.validation import Validator
-from smart_auth import outside_discovery
+from smart_auth import bundled, outside_discovery
 from smart_auth.authenticator import Authenticator
 from smart_auth.changes import Changes
 from smart_auth.client_authentication import ClientAuthentication
@@ -29,7 +29,7 @@ from smart_auth.users import Users
 
 
 class SmartAuth:
-    """Everything the endpoints work with; each of their modules has `def routes(auth: SmartAuth) -> APIRouter`.
+    """Everything the endpoints work with; each of their modules has `def routes(auth: SmartAuth) -> Router`.
 
     Raises ValueError when the settings of an outside authorization server do not suffice.
     """
@@ -91,6 +91,7 @@ class SmartAuth:
             self.links,
         ):
             await part.prepare()
+        await bundled.prepare(self.database)
 
     async def start(self) -> None:
         """Follow what other processes change, until `stop`; after `prepare`."""

@@ -10,9 +10,10 @@ from collections.abc import Callable
 from datetime import date
 from typing import Any
 
-from fastapi import APIRouter, Response
+from starlette.responses import Response
 
 from fhir_server.outcomes import Conflict, NotFound, TooManyRequests, ValueWrong
+from fhir_server.rest.router import Router
 from smart_auth import passwords, records
 from smart_auth.limits import Limit
 from smart_auth.links import MINUTES
@@ -33,7 +34,7 @@ _FIELDS = ("given", "family", "birthdate", "gender", "email", "login")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
-def routes(auth: SmartAuth) -> APIRouter:
+def routes(auth: SmartAuth) -> Router:
     """/auth/register-account and /auth/verify."""
     pages = Pages(auth)
 

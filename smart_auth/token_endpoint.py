@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from fastapi import APIRouter, Request, Response
+from starlette.requests import Request
+from starlette.responses import Response
 
+from fhir_server.rest.router import Router
 from smart_auth.client_assertion import TOKEN_PATH
 from smart_auth.clients import Client
 from smart_auth.endpoint import Endpoint, answer, required
@@ -27,9 +29,9 @@ PER_ADDRESS = Limit("token by address", 600, 60)
 PER_CLIENT = Limit("token by client", 1200, 60)
 
 
-def routes(auth: SmartAuth) -> APIRouter:
+def routes(auth: SmartAuth) -> Router:
     """`POST /auth/token`."""
-    router = APIRouter()
+    router = Router()
     endpoint = Endpoint(auth.settings, auth.clients)
 
     @router.options(TOKEN_PATH)

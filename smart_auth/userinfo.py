@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request, Response
+from starlette.requests import Request
+from starlette.responses import Response
 
+from fhir_server.rest.router import Router
 from smart_auth.endpoint import Endpoint, answer, bearer
 from smart_auth.errors import OAuthError
 from smart_auth.id_token import identity
@@ -13,16 +15,16 @@ from smart_auth.service import SmartAuth
 PATH = "/auth/userinfo"
 
 
-def routes(auth: SmartAuth) -> APIRouter:
+def routes(auth: SmartAuth) -> Router:
     """`GET` and `POST /auth/userinfo`, with the scope openid."""
-    router = APIRouter()
+    router = Router()
     endpoint = Endpoint(auth.settings, auth.clients)
 
     @router.options(PATH)
     async def preflight(request: Request) -> Response:
         return await endpoint.preflight(request)
 
-    @router.api_route(PATH, methods=["GET", "POST"])
+    @router.on(PATH, "GET", "POST")
     async def userinfo(request: Request) -> Response:
         async def work() -> Response:
             base_url = endpoint.base_url(request)

@@ -100,6 +100,12 @@ class Users:
             if (user := _user(row)) is not None:
                 yield user
 
+    async def with_roles(self, roles: Iterable[str]) -> AsyncIterator[User]:
+        """The active accounts that have one of these roles, by name."""
+        async for row in self._rows.find({"roles": {"$in": sorted(roles)}, "active": True}).sort("_id", 1):
+            if (user := _user(row)) is not None:
+                yield user
+
     async def by_login(self, login: str) -> User | None:
         """The user with this name, or this e-mail address that is known to be theirs."""
         if "@" in login:  # whose address it is comes before who is called so

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode, urlsplit
 
-from fastapi import Request, Response
-from fastapi.responses import HTMLResponse, RedirectResponse
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from smart_auth import csrf
 from smart_auth.assets import ASSETS
@@ -19,16 +19,24 @@ from smart_auth.service import SmartAuth, issuer
 from smart_auth.sessions import Cookie, Session
 from smart_auth.users import User
 
-templates = Environment(
-    loader=FileSystemLoader(Path(__file__).parent / "templates"),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 
-templates.filters["day"] = lambda moment: f"{moment:%-d %B %Y}"
+@cache
+def _templates() -> Environment:
+    """The pages' templates; a process that shows none is spared the library."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    made = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters["day"] = lambda moment: f"{moment:%-d %B %Y}"
+    return made
 
 
 class Form:
@@ -94,7 +102,8 @@ class Visit:
     def show(self, template: str, status: int = 200, **values: Any) -> Response:
         """A page made from a template."""
         values.setdefault("errors", {})
-        html = templates.get_template(template).render(
+        page = _templates().get_template(template)
+        html = page.render(
             visit=self,
             root=self.root,
             service=self.auth.settings.service_name,

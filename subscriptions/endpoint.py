@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, urljoin
 
-import httpcore
-
 from fhir_server.outbound import PORTS, Outbound, Refused, Resolver, resolve_name
+
+if TYPE_CHECKING:
+    import httpcore
 
 SETTING = "FHIR_ALLOW_PRIVATE_ENDPOINTS"
 MAX_ANSWER = 64 * 1024  # bytes of an answer's body that are read, and forgotten
@@ -48,18 +49,10 @@ class Guarded:
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self._allow_private = allow_private
-        way = Outbound(SETTING, allow_private, resolve)
-        network = network or httpcore.AnyIOBackend()
-        tls = tls or ssl.create_default_context()
-        self._pools = {
-            scheme: httpcore.AsyncConnectionPool(
-                ssl_context=tls,
-                max_connections=AT_ONCE,
-                keepalive_expiry=IDLE_SECONDS,
-                network_backend=_Pinned(way, scheme, network),
-            )
-            for scheme in PORTS
-        }
+        self._way = Outbound(SETTING, allow_private, resolve)
+        self._network = network
+        self._tls = tls
+        self._pools: dict[str, httpcore.AsyncConnectionPool] = {}  # by scheme
 
     async def close(self) -> None:
         """Close what is kept open."""
@@ -96,13 +89,15 @@ class Guarded:
         self, method: str, parts: SplitResult, headers: Sequence[Header], body: bytes
     ) -> tuple[int, str]:
         """Status and Location of one answer."""
+        import httpcore  # not at the top: most servers never send anything, and every start would wait for it
+
         target = f"{parts.path or '/'}{f'?{parts.query}' if parts.query else ''}"
         host = (parts.hostname or "").encode()
         url = httpcore.URL(scheme=parts.scheme.encode(), host=host, port=parts.port, target=target.encode())
         name = (parts.hostname or "").rstrip(".")  # TLS knows names without the dot of the root
         extensions: dict[str, Any] = {"sni_hostname": name, "timeout": {"connect": CONNECT_SECONDS}}
         try:
-            pool = self._pools[parts.scheme]
+            pool = self._pool(parts.scheme)
             async with pool.stream(method, url, headers=list(headers), content=body, extensions=extensions) as answer:
                 await _forget(answer)
                 found = {name.lower(): value for name, value in answer.headers}
@@ -119,32 +114,20 @@ class Guarded:
         ):
             raise Refused("The endpoint did not give an answer that can be read.") from None
 
+    def _pool(self, scheme: str) -> httpcore.AsyncConnectionPool:
+        """The connections of a scheme, made when the first is needed."""
+        if scheme not in self._pools:
+            import httpcore
 
-class _Pinned(httpcore.AsyncNetworkBackend):
-    """Connects to the checked addresses of a name, one after the other; the pool above keeps Host and TLS's name."""
+            from subscriptions.pinned import Pinned
 
-    def __init__(self, way: Outbound, scheme: str, network: httpcore.AsyncNetworkBackend) -> None:
-        self._way = way
-        self._scheme = scheme
-        self._network = network
-
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
-    ) -> httpcore.AsyncNetworkStream:
-        for address in await self._way.addresses(host, port, self._scheme):
-            try:
-                return await self._network.connect_tcp(str(address), port, timeout=timeout)
-            except (httpcore.ConnectError, httpcore.ConnectTimeout):
-                continue
-        raise httpcore.ConnectError("none of the addresses")
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
+            self._pools[scheme] = httpcore.AsyncConnectionPool(
+                ssl_context=self._tls or ssl.create_default_context(),
+                max_connections=AT_ONCE,
+                keepalive_expiry=IDLE_SECONDS,
+                network_backend=Pinned(self._way, scheme, self._network),
+            )
+        return self._pools[scheme]
 
 
 async def _forget(answer: httpcore.Response) -> None:

@@ -18,6 +18,7 @@ from pymongo.errors import OperationFailure, PyMongoError
 from fhir_server.change import Change, Interaction
 from fhir_server.storage.database import Database
 from fhir_server.storage.history import PROJECTION
+from fhir_server.storage.opening import is_any_sealed, open_all
 from fhir_server.storage.stored import from_document
 
 log = structlog.get_logger(__name__)
@@ -34,9 +35,9 @@ _FIELDS: Json = {
     "v": "$fullDocument.v",
     "u": "$fullDocument.u",
     "d": "$fullDocument.d",
-    "size": {"$strLenBytes": {"$ifNull": ["$fullDocument.j", ""]}},
+    "size": {"$binarySize": {"$ifNull": ["$fullDocument.j", "$fullDocument.e", ""]}},
 }
-_STORED: Json = {"r": 1, "ty": 1, "v": 1, "u": 1, "d": 1, "size": {"$strLenBytes": {"$ifNull": ["$j", ""]}}}
+_STORED: Json = {"r": 1, "ty": 1, "v": 1, "u": 1, "d": 1, "size": {"$binarySize": {"$ifNull": ["$j", "$e", ""]}}}
 
 
 class HistoryLost(Exception):
@@ -163,6 +164,8 @@ async def load(database: Database, rows: Iterable[Json]) -> dict[str, Change]:
     stamps = {f"{row['r']}/{row['v']}": row["u"] for row in rows}
     wanted = {f"{key.rpartition('/')[0]}/{int(key.rpartition('/')[2]) - 1}" for key in stamps} | stamps.keys()
     documents = await database.version.find({"_id": {"$in": list(wanted)}}, PROJECTION).to_list()
+    if is_any_sealed(documents):
+        await open_all(database, documents)
     found = {document["_id"]: from_document(document) for document in documents}
     changes: dict[str, Change] = {}
     for key, stamp in stamps.items():

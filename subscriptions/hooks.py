@@ -13,9 +13,11 @@ from typing import Any
 import structlog
 
 from fhir_server.context import Context
+from fhir_server.outcomes import FhirError
 from fhir_server.registry import Hook, registry
 from fhir_server.storage.repository import Repository
 from subscriptions.event import Event
+from subscriptions.failure import where
 from subscriptions.feed import load
 
 log = structlog.get_logger(__name__)
@@ -23,6 +25,7 @@ log = structlog.get_logger(__name__)
 Json = dict[str, Any]
 PREFIX = "hook:"
 CHANNEL = "hook"
+_PASSING = (409, 412, 429)  # what is refused now, and may be taken later
 FORGOTTEN = timedelta(days=7)  # after which events of a hook that no leader knows are numbered no longer
 
 
@@ -60,7 +63,8 @@ class Hooks:
     async def run(self, event: Event) -> None:
         """Have the hook follow the change of the event. Raises what the function raises: it is to be called again.
 
-        What was erased meanwhile is followed by nobody; KeyError for a hook that this process does not know.
+        What was erased meanwhile is followed by nobody, and what the server refuses itself by nobody again: it would
+        be refused for ever, and all later changes wait. KeyError for a hook that this process does not know.
         """
         hook = self._hooks[event.subscription.removeprefix(PREFIX)]
         row = {"r": event.key, "v": event.version, "u": event.at}
@@ -68,7 +72,12 @@ class Hooks:
         if change is None:
             log.info("a change that was erased is not followed", hook=hook.name, type=event.type)
             return
-        await hook.follow(self._make_context(), change)
+        try:
+            await hook.follow(self._make_context(), change)
+        except FhirError as error:
+            if error.status in _PASSING or error.status >= 500:
+                raise
+            log.error("a change was not followed", hook=hook.name, type=event.type, **where(error))
 
 
 def stale(document: Json) -> bool:

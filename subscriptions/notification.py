@@ -53,7 +53,7 @@ class Notifications:
     def __init__(self, repository: Repository, base_url: str, topics: Topics) -> None:
         self._base_url = base_url
         self._topics = topics
-        self._versions = Versions(repository.history)
+        self._versions = Versions(repository)
         self._shapes = Shapes(repository, base_url)
 
     async def event_notification(
@@ -203,7 +203,8 @@ class Notifications:
 
     def _entry(self, stored: Stored, request: Json, status: str, full: bool) -> Json:
         response = {"status": status, "etag": f'W/"{stored.version}"', "lastModified": instant(stored.updated)}
-        content = {"resource": stored.resource()} if full and not stored.deleted else {}
+        # What is sensitive is named and never sent, whatever the subscription asks for.
+        content = {"resource": stored.resource()} if full and not stored.deleted and not stored.sealed else {}
         return {"fullUrl": self._url(stored), **content, "request": request, "response": response}
 
     def _url(self, stored: Stored) -> str:

@@ -19,14 +19,16 @@ from fhir_server.storage.database import Collection, Database
 
 log = structlog.get_logger(__name__)
 
-MINE = 30.0  # seconds for which a job belongs to who took it
-MOST = 20.0  # seconds that a run may take
+MOST = 2 / 3  # of that time a run may take
 LOOK = 1.0  # seconds at least between two looks
 _LONG_AGO = datetime.fromtimestamp(0, UTC)
 
 
 class Schedule:
-    """The declared jobs; `make_context` gives the server's own context, in which they run."""
+    """The declared jobs; `make_context` gives the server's own context, in which they run.
+
+    `mine` is the seconds for which a job belongs to who took it.
+    """
 
     def __init__(
         self,
@@ -34,14 +36,14 @@ class Schedule:
         make_context: Callable[[], Context],
         jobs: Mapping[str, Scheduled] = registry.jobs,
         *,
-        mine: float = MINE,
-        most: float = MOST,
+        mine: float = 30.0,
+        look: float = LOOK,
     ) -> None:
         self._rows: Collection = database.system["sub_job"]
         self._process = database.incarnation
         self._make_context = make_context
         self._jobs = jobs
-        self._mine, self._most = mine, most
+        self._mine, self._most, self._look = mine, mine * MOST, look
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -59,6 +61,10 @@ class Schedule:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        try:  # what was being taken at this moment
+            await self._rows.update_many({"holder": self._process}, [{"$set": {"due": "$$NOW", "holder": ""}}])
+        except PyMongoError as error:
+            log.warning("jobs not handed over", exception=type(error).__name__)
 
     async def _work(self, job: Scheduled) -> None:
         while True:
@@ -67,7 +73,7 @@ class Schedule:
                     await self._run(job)
             except PyMongoError as error:
                 log.warning("a job could not be looked at", job=job.name, exception=type(error).__name__)
-            await asyncio.sleep(max(min(job.seconds, 60.0), LOOK))
+            await asyncio.sleep(max(min(job.seconds, 60.0), self._look))
 
     async def _take(self, job: Scheduled) -> bool:
         """Whether the job is due and ours now."""

@@ -66,7 +66,7 @@ class Subscriptions:
             self.hooks,
             trail=trail,
         )
-        self.schedule = Schedule(database, make_context)
+        self.schedule = Schedule(database, make_context, mine=settings.job_seconds)
         self.reader = Reader(database, self.events, self.notifications, rights, self.signals, trail=trail)
 
     def served(self, authenticator: Authenticator | None, origins: Container[bytes]) -> Served:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
+from fhir_server import api
 from fhir_server.access import Principal
 from fhir_server.access.principal import SYSTEM
-from fhir_server.storage.history import History
+from fhir_server.storage.repository import Repository
 from fhir_server.storage.stored import Stored
 from subscriptions.event import Event
 
@@ -14,8 +15,9 @@ from subscriptions.event import Event
 class Versions:
     """Reads versions; whoever asks while a query for one is under way shares it, and is judged for themselves."""
 
-    def __init__(self, history: History) -> None:
-        self._history = history
+    def __init__(self, repository: Repository) -> None:
+        self._repository = repository
+        self._history = repository.history
         self._under_way: dict[tuple[str, int], asyncio.Task[Stored | None]] = {}
 
     async def read(self, event: Event, principal: Principal) -> Stored | None:
@@ -30,4 +32,4 @@ class Versions:
         stored = await asyncio.shield(task)
         if stored is None or not await self._history.is_open(principal, stored, "r"):
             return None
-        return stored
+        return (await api.withhold(principal, self._repository, [stored]))[0]

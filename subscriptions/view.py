@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from fhir_server.change import Change
+from fhir_server.encryption.index import reduced
 from fhir_server.search.extract import extract
 from fhir_server.storage.stored import Stored
 
@@ -52,11 +53,18 @@ class View:
             return None
         return self._document(self.change.before, self.before)
 
-    @property
+    @cached_property
     def document(self) -> Mapping[str, Any]:
-        """What filters are held against: the present version, of a deletion the one before; {} where there is none."""
-        found = self.after_document if not self.change.after.deleted else self.before_document
-        return found if found is not None else {}
+        """What filters are held against: the present version, of a deletion the one before; {} where there is none.
+
+        Of what is sensitive it has no more than searches know: that an event was made would tell what it says.
+        """
+        is_there = not self.change.after.deleted
+        stored = self.change.after if is_there else self.change.before
+        found = self.after_document if is_there else self.before_document
+        if found is None or stored is None or not stored.sealed:
+            return found or {}
+        return reduced(stored.type, dict(found)) | self._envelope(stored)
 
     @cached_property
     def keys(self) -> frozenset[str]:
@@ -64,11 +72,7 @@ class View:
         return frozenset((*self.document.get("k", ()), self.change.key))
 
     def _document(self, stored: Stored, resource: Json) -> Mapping[str, Any]:
-        envelope = {
-            "_id": stored.key,
-            "ty": stored.type,
-            "v": stored.version,
-            "t": stored.created,
-            "u": stored.updated,
-        }
-        return extract(resource, base_url=self.base_url).document() | envelope
+        return extract(resource, base_url=self.base_url).document() | self._envelope(stored)
+
+    def _envelope(self, stored: Stored) -> Json:
+        return {"_id": stored.key, "ty": stored.type, "v": stored.version, "t": stored.created, "u": stored.updated}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from fhir_server.encryption.sensitive import is_labelled
+
 Json = dict[str, Any]
 Code = tuple[str, str]  # system and code
 
@@ -29,6 +31,7 @@ CHAT: Code = (MESSAGE_KIND, "chat")
 TEAM_DISCUSSION: Code = (RECORD_LABEL, "team-discussion")
 CLINICIAN_NOTE: Code = (RECORD_LABEL, "clinician-note")
 SENSITIVE: Code = (RECORD_LABEL, "sensitive")
+SEALED: Code = (RECORD_LABEL, "sealed")
 END_TO_END: Code = (RECORD_LABEL, "end-to-end")
 EMERGENCY_FLAG: Code = (FLAG_CATEGORY, "emergency")
 EMERGENCY_TASK: Code = (TASK_KIND, "emergency")
@@ -52,6 +55,14 @@ def has_code(concepts: Any, *codes: Code) -> bool:
     listed = concepts if isinstance(concepts, list) else [concepts]
     found = {(c.get("system"), c.get("code")) for one in listed if one for c in one.get("coding", ())}
     return not found.isdisjoint(codes)
+
+
+def sealed_as(resource: Json, source: Json, label: Code = SEALED) -> Json:
+    """The resource with the label where the source is sensitive: what it repeats of that is encrypted as well."""
+    if not is_labelled(source) or is_labelled(resource):
+        return resource
+    meta = resource.get("meta", {})
+    return {**resource, "meta": {**meta, "security": [*meta.get("security", ()), coding(*label)]}}
 
 
 def has_label(resource: Json, *labels: Code) -> bool:

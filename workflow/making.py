@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from inspect import isawaitable
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
@@ -69,14 +70,15 @@ async def make(ctx: Context, resources: Sequence[Json]) -> list[Json]:
 async def change(ctx: Context, type_: str, id_: str, edit: Any) -> Json | None:
     """Let `edit(resource)` change a resource as it is now, until it is stored; None when it says None: nothing to do.
 
-    `edit` gets a fresh copy each time and answers the new content; it may raise a FhirError. The server is who
-    writes. A resource that is not there is left alone.
+    `edit`, which may be async, gets a fresh copy each time and answers the new content; it may raise a FhirError. The
+    server is who writes. A resource that is not there is left alone.
     """
     for _ in range(_TRIES):
         stored = await ctx.repository.read(SYSTEM, type_, id_)
         if stored is None or stored.deleted:
             return None
-        wanted: Json | None = edit(stored.resource())
+        edited = edit(stored.resource())
+        wanted: Json | None = await edited if isawaitable(edited) else edited
         if wanted is None:
             return None
         unit = UnitOfWork()

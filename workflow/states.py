@@ -5,7 +5,8 @@ A workflow declares `TRANSITIONS: Transitions` on top of its module; "" is the s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from fhir_server.access import Principal
 from fhir_server.access.principal import ADMINISTRATORS
@@ -13,6 +14,7 @@ from fhir_server.outcomes import BusinessRule, Conflict, Forbidden
 
 Steps = Mapping[str, tuple[str, ...]]  # next state → who may take the step; () is everybody who may write at all
 Transitions = Mapping[str, Steps]
+Json = dict[str, Any]
 
 
 def step(transitions: Transitions, before: str, after: str, *, what: str, expression: str) -> tuple[str, ...]:
@@ -48,3 +50,22 @@ def allow(principal: Principal, who: tuple[str, ...], are: Mapping[str, bool], *
 def is_unbound(principal: Principal) -> bool:
     """Whether rules about who may do something leave the caller alone: the server, a service, an administrator."""
     return principal.is_open or not principal.user or not ADMINISTRATORS.isdisjoint(principal.roles)
+
+
+def keep(before: Json, after: Json, names: Iterable[str], *, what: str) -> Json:
+    """The new content with these elements as they were; a Reference may leave out its display.
+
+    Raises BusinessRule (422), naming the first of them that is to be another.
+    """
+    for name in names:
+        if not _is_same(before.get(name), after.get(name)):
+            raise BusinessRule(f"{name} of a {what} stays as it is.", expression=[f"{after['resourceType']}.{name}"])
+    return {**after, **{name: before[name] for name in names if name in before}}
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_is_same, one, other))
+    if isinstance(one, dict) and isinstance(other, dict) and "reference" in one:
+        return bool(one["reference"] == other.get("reference"))
+    return bool(one == other)

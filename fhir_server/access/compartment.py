@@ -84,7 +84,7 @@ def of_patients(type_: str, patients: Collection[str]) -> Document | None:
         return None
     keys = [f"{number}>{patient}" for number in numbers for patient in sorted(patients)]
     theirs: Document = {"k": keys[0] if len(keys) == 1 else {"$in": keys}}
-    return theirs if type_ in _ALWAYS_THEIRS else {"$and": [theirs, _not_team_talk(type_)]}
+    return theirs if type_ in _ALWAYS_THEIRS else {"$and": [theirs, not_team_talk(type_)]}
 
 
 @cache
@@ -100,7 +100,7 @@ def patient_numbers(type_: str) -> tuple[str, ...]:
 
 
 @cache
-def _not_team_talk(type_: str) -> Document:
+def not_team_talk(type_: str) -> Document:
     """All but what the team says among itself."""
     return {"k": {"$nin": list(label_keys(type_, [TEAM]))}}
 

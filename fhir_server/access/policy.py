@@ -10,15 +10,14 @@ from types import MappingProxyType
 from typing import Any
 
 from fhir_server.access.scopes import ACTIONS
-from fhir_server.definitions import RESOURCE_TYPES
+from fhir_server.definitions import RESOURCE_TYPES, search_parameters
 from fhir_server.outcomes import FhirError
 from fhir_server.search.compile import compile
-from fhir_server.search.fields import fields
 from fhir_server.search.parse import conditional
 
 Document = dict[str, Any]
 
-FILTERS = frozenset({"all", "own", "panel", "emergency", "limited", "basic", "self", "wrote"})
+FILTERS = frozenset({"all", "own", "panel", "emergency", "limited", "told", "basic", "self", "wrote"})
 _ACTIONS = re.compile(r"c?r?u?d?s?")
 
 
@@ -176,9 +175,7 @@ def _label(text: Any) -> tuple[str, str]:
 
 
 def _parameters(name: str, codes: Any) -> tuple[str, ...]:
-    known = {
-        code for type_ in RESOURCE_TYPES for code, one in fields(type_).items() if one.parameter.type == "reference"
-    }
+    known = {one.code for one in search_parameters() if one.type == "reference"}
     if not isinstance(codes, list) or not set(codes) <= known:
         raise PolicyError(f"self.{name} is a list of search parameters of the type reference")
     return tuple(codes)

@@ -70,5 +70,12 @@ class Principal:
 # The caller when no sign-in is configured (`--open`), and the server's own commands.
 ANYONE = Principal("anyone", is_open=True)
 SYSTEM = Principal("system", is_open=True)
+
+
+def is_server(principal: Principal) -> bool:
+    """Whether the server itself acts, for what it was asked or by itself."""
+    return principal.is_open and principal is not ANYONE
+
+
 # The caller without a token, who may see what everybody may: the CapabilityStatement.
 NOBODY = Principal("nobody")

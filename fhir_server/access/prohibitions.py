@@ -23,7 +23,12 @@ _GIVING = {
     "CareTeam": ("subject", "participant", "period", "modifierExtension"),
     "Consent": ("patient", "scope", "category", "policyRule", "provision", "modifierExtension"),
 }
-_KEPT: Mapping[str, tuple[str, ...]] = {"RelatedPerson": ("patient",), "Person": ("link",)}  # of whom somebody acts for
+# Of whom somebody acts for; and what the house vouches for: numbers of licences, and degrees.
+_KEPT: Mapping[str, tuple[str, ...]] = {
+    "RelatedPerson": ("patient",),
+    "Person": ("link",),
+    "Practitioner": ("identifier", "qualification"),
+}
 _STANDING = ("active", "period")  # and nobody prolongs that for themselves
 _MESSAGES = ("Communication", "CommunicationRequest")
 _OF_RECIPIENTS = ("status", "received", "extension")  # that a message was read
@@ -115,11 +120,11 @@ def _named(resource: Json) -> Iterator[str]:
 
 
 def _me(principal: Principal, resource: Json) -> set[str]:
-    """What the caller is called; an order for their whole Organization puts nobody in their care."""
+    """What the caller is called; an order for their whole Organization or service puts nobody in their care."""
     names = {principal.user, *principal.organizations}
     if resource["resourceType"] == "Consent":
         return names | {principal.client}
-    return {name for name in names if not name.startswith("Organization/")}
+    return {name for name in names if not name.startswith(("Organization/", "HealthcareService/"))}
 
 
 def _patient(resource: Json) -> str:
@@ -136,7 +141,7 @@ def _key(reference: Json) -> str:
 
 
 def _repoints(principal: Principal, before: Json, after: Json) -> bool:
-    """Whether somebody would act for another patient than before, or the caller for longer."""
+    """Whether somebody would act for another patient than before, or the caller for longer or as somebody else."""
     names = _KEPT[after["resourceType"]]
     if principal.user == f"{after['resourceType']}/{after.get('id')}":
         names += _STANDING

@@ -8,7 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from fhir_server.access import consents
-from fhir_server.access.compartment import NONE, SUBSCRIPTION, of_patients, patient_numbers
+from fhir_server.access.compartment import NONE, SUBSCRIPTION, not_team_talk, of_patients, patient_numbers
 from fhir_server.access.formulas import Document, Formula, all_of, among, any_of, none_of
 from fhir_server.access.labels import label_keys, with_below
 from fhir_server.access.policy import Line, Policy, PolicyError, read
@@ -89,6 +89,8 @@ def _filter(principal: Principal, name: str, type_: str, action: str) -> Formula
             return _of(type_, action, principal.emergency)
         case "limited":
             return _limited(type_)
+        case "told":
+            return not_team_talk(type_)
         case "basic":
             return _basic(type_)
         case "wrote":
@@ -158,7 +160,8 @@ def _self(principal: Principal, type_: str, *, addressed: bool) -> Formula:
     if not principal.user:
         return False
     names = sorted({principal.user, *principal.organizations})
-    persons = [name for name in names if not name.startswith(("Organization/", "CareTeam/"))]
+    houses = ("Organization/", "HealthcareService/", "CareTeam/")
+    persons = [name for name in names if not name.startswith(houses)]
     wrote = (SUBSCRIBER,) if type_ == SUBSCRIPTION else _numbers(type_, _policy.wrote)
     keys = [f"{number}>{name}" for number in wrote for name in persons]
     if addressed:

@@ -22,6 +22,7 @@ _TERMS = "http://terminology.hl7.org/CodeSystem"
 _DICOM = "http://dicom.nema.org/resources/ontology/DCM"
 _BALP = "https://profiles.ihe.net/ITI/BALP"
 _SUBTYPES = {"search-compartment": "search"}  # R4 has no code for it
+_DESTROYED = {"system": f"{_TERMS}/iso-21089-lifecycle", "code": "destroy"}
 # Who gives the data and who takes it, as BALP has it for each pattern: client, server, user.
 _ROLES = {
     "Read": ("110152", "110153", "IRCP"),
@@ -165,7 +166,8 @@ def _entities(entry: Entry, pattern: str, patient: str, *, query: bool) -> list[
     if patient:
         person = _coding(f"{_TERMS}/audit-entity-type", "1", "Person")
         role = _coding(f"{_TERMS}/object-role", "1", "Patient")
-        found.append({"what": {"reference": patient}, "type": person, "role": role})
+        named = {"what": {"reference": patient}, "type": person, "role": role}
+        found.append({**named, "lifecycle": _DESTROYED} if _is_destruction(entry) else named)
     if query and (entry.query or entry.interaction.startswith("search")):
         role = _coding(f"{_TERMS}/object-role", "24", "Query")
         path = entry.type + (f"/${entry.operation}" if entry.operation else "")
@@ -173,6 +175,11 @@ def _entities(entry: Entry, pattern: str, patient: str, *, query: bool) -> list[
         found.append({"type": thing, "role": role, "query": base64.b64encode(raw).decode()})
     found.append(_transaction(entry))
     return found
+
+
+def _is_destruction(entry: Entry) -> bool:
+    """Whether the patient's keys were destroyed: their record is beyond reading, and this entry stays."""
+    return entry.operation == "crypto-erase" and not entry.outcome
 
 
 def _transaction(entry: Entry) -> Json:

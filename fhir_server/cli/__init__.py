@@ -20,29 +20,32 @@ def main() -> None:
     from fhir_server.storage.mongod import MongodUnavailable
 
     try:
-        commands()()
+        commands(*sys.argv[1:2])()
     except (MongodUnavailable, FhirError) as failure:
         sys.exit(f"fhir-server: {failure}")
 
 
-def commands() -> typer.Typer:
-    """The application with every command that is present."""
+def commands(wanted: str = "") -> typer.Typer:
+    """The application with every command that is present, or with the wanted one alone, which starts sooner."""
     app = typer.Typer(
         name="fhir-server", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, callback=_common
     )
-    for found in pkgutil.iter_modules(__path__):
-        if not found.name.startswith("_"):
-            module = importlib.import_module(f"{__name__}.{found.name}")
-            command = getattr(module, found.name, None)
-            if callable(command):
-                app.command(found.name.replace("_", "-"))(command)
+    present = {name.replace("_", "-"): name for _, name, _ in pkgutil.iter_modules(__path__) if name[0] != "_"}
+    for shown in [wanted] if wanted in present else present:
+        module = importlib.import_module(f"{__name__}.{present[shown]}")
+        command = getattr(module, present[shown], None)
+        if callable(command):
+            app.command(shown)(command)
     return app
 
 
-def _common(
-    version: bool = typer.Option(False, "--version", help="Show the version and end.", is_eager=True),
-) -> None:
-    """A FHIR R4 server on MongoDB."""
-    if version:
+def _told(wanted: bool) -> None:
+    if wanted:
         typer.echo(f"fhir-server {__version__}")
         raise typer.Exit
+
+
+def _common(
+    version: bool = typer.Option(False, "--version", help="Show the version and end.", callback=_told, is_eager=True),
+) -> None:
+    """A FHIR R4 server on MongoDB."""

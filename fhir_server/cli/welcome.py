@@ -22,7 +22,7 @@ def greet(settings: Settings, database_version: str, demo: bool, ended: threadin
         if ended.wait(0.05):
             return
     if demo:
-        demo_command = [sys.executable, "-m", "fhir_server.cli", "demo", "--if-empty"]
+        demo_command = [sys.executable, "-m", "fhir_server.cli", "demo", "--if-empty", "--today"]
         subprocess.run(demo_command, stdin=subprocess.DEVNULL, env=os.environ | _like(settings))
     if not ended.is_set():
         typer.echo(banner(settings, database_version))
@@ -40,6 +40,7 @@ def banner(settings: Settings, database_version: str) -> str:
   fhir-server {__version__} is ready
 
   Landing page  {root}/
+  Views         {root}/app
   FHIR R4 base  {settings.base_url or f"{root}/fhir"}
   Capabilities  {root}/fhir/metadata
   API docs      {root}/docs

@@ -12,13 +12,15 @@ from fhir_server.demo.chart import chart
 from fhir_server.demo.codes import Json
 from fhir_server.demo.house import house
 from fhir_server.demo.patients import PATIENTS
+from fhir_server.demo.work import work
 
 ANCHOR = date(2025, 6, 2)  # a Monday; the "today" of the data unless another day is asked for
 
 
 def bundles(anchor: date = ANCHOR) -> list[Json]:
-    """The clinic first, then each patient with their chart; every entry is an update (PUT) of `Type/demo-…`."""
-    return [_transaction(house(anchor)), *(_transaction(chart(person, anchor)) for person in PATIENTS)]
+    """The clinic, each patient with their chart, the work at hand; every entry is an update (PUT) of `Type/demo-…`."""
+    charts = (_transaction(chart(person, anchor)) for person in PATIENTS)
+    return [_transaction(house(anchor)), *charts, _transaction(work(anchor))]
 
 
 def _transaction(resources: Iterable[Json]) -> Json:

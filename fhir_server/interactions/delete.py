@@ -27,6 +27,8 @@ async def delete(ctx: Context, request: FhirRequest) -> FhirResponse:
         except Lost as lost:
             if exact:
                 raise PreconditionFailed("The resource changed meanwhile.") from None
+            if lost.key != write.key:
+                continue  # what the rules of the type write with it
             if lost.current is None or lost.current.deleted:
                 return FhirResponse(204)
             write.base = lost.current

@@ -7,7 +7,7 @@ import binascii
 import re
 from urllib.parse import urlencode
 
-from fhir_server import json
+from fhir_server import api, json
 from fhir_server.context import Context, FhirRequest, FhirResponse
 from fhir_server.outcomes import Invalid, NotFound, ValueWrong
 from fhir_server.registry import interaction
@@ -39,7 +39,8 @@ async def history(ctx: Context, request: FhirRequest) -> FhirResponse:
             total = None
     versions = [] if count_only else await ctx.repository.history.versions(ctx.principal, span)
     more = len(versions) == span.limit
-    return FhirResponse(text=_bundle(ctx, request, versions[: span.limit - 1], more=more, total=total))
+    shown = await api.withhold(ctx.principal, ctx.repository, versions[: span.limit - 1])
+    return FhirResponse(text=_bundle(ctx, request, shown, more=more, total=total))
 
 
 def _query(request: FhirRequest) -> dict[str, str]:

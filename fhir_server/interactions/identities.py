@@ -61,7 +61,7 @@ class Identities:
     def _note(self, type_: str, text: str) -> None:
         if (type_, text) not in self._criteria:
             ctx = self._ctx
-            self._criteria[type_, text] = Criterion.of(type_, text, base_url=ctx.base_url, principal=ctx.principal)
+            self._criteria[type_, text] = Criterion.of(type_, text, base_url=ctx.base_url)
 
     async def search(self, room: int) -> None:
         """Read the guards, then search every criterion not searched yet; `room` covers the Bundle's own effects."""

@@ -7,7 +7,7 @@ from typing import Any
 from fhir_server import api
 from fhir_server.context import Context, FhirRequest, FhirResponse
 from fhir_server.interactions.create import ATTEMPTS
-from fhir_server.outcomes import Conflict, Gone, Malformed, NotFound, PreconditionFailed, UnsupportedMedia
+from fhir_server.outcomes import Conflict, Malformed, NotFound, PreconditionFailed, UnsupportedMedia
 from fhir_server.patching import fhirpath_patch, json_patch
 from fhir_server.registry import interaction
 from fhir_server.storage.stored import Stored
@@ -25,19 +25,21 @@ async def patch(ctx: Context, request: FhirRequest) -> FhirResponse:
     unless If-Match names a version.
     """
     assert request.type
-    for _ in range(ATTEMPTS):
-        base = await _target(ctx, request)
-        exact = api.check_if_match(request, base)
-        patched = apply(request, base.resource())
-        await api.check(ctx, patched, expect_type=request.type)
-        write = Write("PATCH", request.type, base.id, patched, base, exact=True)
-        try:
-            await api.write(ctx, write)
-        except Lost:
-            if exact:
-                raise PreconditionFailed("The resource changed meanwhile.") from None
-            continue
-        return FhirResponse(200, write=write)
+    key = f"{request.type}/{request.id}" if request.id else f"{request.type}?{api.criterion_of(request)}"
+    for attempt in range(ATTEMPTS):
+        async with ctx.repository.turns.of(key, attempt):
+            base = await _target(ctx, request)
+            exact = api.check_if_match(request, base)
+            patched = apply(request, base.resource())
+            await api.check(ctx, patched, expect_type=request.type)
+            write = Write("PATCH", request.type, base.id, patched, base, exact=True)
+            try:
+                await api.write(ctx, write)
+            except Lost:
+                if exact:
+                    raise PreconditionFailed("The resource changed meanwhile.") from None
+                continue
+            return FhirResponse(200, write=write)
     raise Conflict("The resource is being changed too often; try again.")
 
 
@@ -60,9 +62,4 @@ async def _target(ctx: Context, request: FhirRequest) -> Stored:
         if match.stored is None:
             raise NotFound("No resource fits the condition.")
         return match.stored
-    base = await api.base(ctx, request.type, request.id)
-    if base is None:
-        raise NotFound(f"There is no {request.type} with this id.")
-    if base.deleted:
-        raise Gone(f"This {request.type} was deleted.")
-    return base
+    return api.there(await api.base(ctx, request.type, request.id), request.type)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fhir_server.access import Principal
-from fhir_server.access.visibility import condition
+from fhir_server.access.visibility import condition, is_any_open
 from fhir_server.context import FhirRequest
 from fhir_server.outcomes import Forbidden, SignInRequired
 
@@ -21,6 +21,7 @@ _ACTIONS = {
     "patch": "u",
     "delete": "d",
 }
+_CONDITIONAL = frozenset({"create", "update", "patch", "delete"})
 
 
 def permit(principal: Principal, request: FhirRequest) -> None:
@@ -28,17 +29,18 @@ def permit(principal: Principal, request: FhirRequest) -> None:
 
     It tells nothing of what there is: which resources are open is up to storage.
     """
-    if principal.is_open or request.interaction == "capabilities":
+    interaction, type_ = request.interaction, request.type
+    if principal.is_open or interaction == "capabilities":
+        return
+    actions = _ACTIONS.get(interaction) if type_ is not None else None
+    if actions is not None and type_ is not None and is_any_open(principal, type_, actions):
+        if interaction in _CONDITIONAL and _is_conditional(request) and condition(principal, type_, "s") is None:
+            raise Forbidden(f"A condition is a search, and the caller may not search {type_}.")
         return
     if principal.is_anonymous:
         raise SignInRequired("This needs an access token.", headers=CHALLENGE)
-    actions, type_ = _ACTIONS.get(request.interaction), request.type
-    if actions is None or type_ is None:
-        return
-    if all(condition(principal, type_, action) is None for action in actions):
-        raise Forbidden(f"The caller's scopes and roles do not open {request.interaction} of {type_}.")
-    if _is_conditional(request) and condition(principal, type_, "s") is None:
-        raise Forbidden(f"A condition is a search, and the caller may not search {type_}.")
+    if actions is not None:
+        raise Forbidden(f"The caller's scopes and roles do not open {interaction} of {type_}.")
 
 
 def _is_conditional(request: FhirRequest) -> bool:

@@ -21,12 +21,14 @@ from fhir_server.storage.unit_of_work import Lost, UnitOfWork
 
 ATTEMPTS = 5
 BREATH = 16  # entries between two turns of everyone else
+_BEHIND = ("Binary", "Consent", "Task")
 
 
 async def transaction(ctx: Context, entries: list[Entry]) -> None:
     """Give every entry its response, with all writes durable; or raise and leave nothing behind."""
     _refuse_repeated_urls(entries)
-    ordered = sorted(entries, key=lambda entry: entry.order)
+    # What is judged by another resource comes after that, should it stand in the same Bundle.
+    ordered = sorted(entries, key=lambda entry: (entry.order, _is_behind(entry)))
     asked = [entry.request for entry in ordered]
     for attempt in range(1, ATTEMPTS + 1):
         for entry, request in zip(ordered, asked, strict=True):
@@ -44,7 +46,13 @@ async def transaction(ctx: Context, entries: list[Entry]) -> None:
             rewriting.undo()
             continue  # someone was faster: decide everything anew
         break
-    await _finish(ctx, ordered)
+    await _finish(ctx, ordered, unit)
+
+
+def _is_behind(entry: Entry) -> bool:
+    """A Binary without a context of its own is rather what others are judged by."""
+    type_, body = entry.request.path.partition("/")[0], entry.request.body
+    return type_ in _BEHIND and (type_ != "Binary" or (isinstance(body, dict) and "securityContext" in body))
 
 
 async def _prepare(ctx: Context, unit: UnitOfWork, entries: list[Entry]) -> Rewriting:
@@ -85,7 +93,7 @@ async def _link(identities: Identities, rewriting: Rewriting, entries: list[Entr
             rewriting.rewrite(entry.request.body, entry.full_url, resolved)
 
 
-async def _finish(ctx: Context, entries: list[Entry]) -> None:
+async def _finish(ctx: Context, entries: list[Entry], unit: UnitOfWork) -> None:
     """Fill in what the flush decided, and read what was asked for."""
     for entry in entries:
         assert entry.response is not None
@@ -95,6 +103,8 @@ async def _finish(ctx: Context, entries: list[Entry]) -> None:
             except FhirError as error:
                 entry.response = failed(error)
         else:
+            if (write := entry.response.write) is not None:
+                entry.response.write = unit.writes[write.key]  # a later entry's rules may have added to it
             api.complete(entry.request, entry.response)
 
 

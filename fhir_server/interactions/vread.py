@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fhir_server import api
 from fhir_server.context import Context, FhirRequest, FhirResponse
 from fhir_server.interactions.read import shown
 from fhir_server.outcomes import Gone, NotFound
@@ -14,7 +15,7 @@ async def vread(ctx: Context, request: FhirRequest) -> FhirResponse:
     type_, id_ = request.instance()
     text = request.version or ""
     number = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
-    stored = await ctx.repository.history.vread(ctx.principal, type_, id_, number) if number else None
+    stored = await api.version(ctx, type_, id_, number) if number else None
     if stored is None:
         raise NotFound(f"There is no such version of this {request.type}.")
     if stored.deleted:

@@ -68,7 +68,7 @@ async def _one(ctx: Context, type_: str, id_: str, version: str | None) -> Store
     if version is None:
         found = await api.current(ctx, type_, id_)
     elif version.isascii() and version.isdigit() and len(version) < 10:
-        found = await ctx.repository.history.vread(ctx.principal, type_, id_, int(version))
+        found = await api.version(ctx, type_, id_, int(version))
     else:
         found = None
     if found is None:

@@ -17,11 +17,9 @@ from fhir_server.context import Context, FhirRequest, FhirResponse
 from fhir_server.interactions.urls import is_id
 from fhir_server.operations.input import published, read
 from fhir_server.outcomes import (
-    Gone,
     Invalid,
     Issue,
     MethodNotAllowed,
-    NotFound,
     NotSupported,
     TooLarge,
     Unprocessable,
@@ -64,12 +62,7 @@ def _id(ctx: Context, request: FhirRequest, named: str | None) -> str:
 
 
 async def _composition(ctx: Context, id_: str) -> Stored:
-    found = await api.current(ctx, "Composition", id_)
-    if found is None:
-        raise NotFound("There is no Composition with this id.")
-    if found.deleted:
-        raise Gone("This Composition was deleted.")
-    return found
+    return api.there(await api.current(ctx, "Composition", id_), "Composition")
 
 
 # ---- what the Composition refers to ------------------------------------------------------------------
@@ -107,7 +100,7 @@ async def _referred(ctx: Context, composition: Stored) -> list[Stored]:
 async def _version(ctx: Context, one: _Reference) -> Stored | None:
     type_, _, id_ = one.key.partition("/")
     number = int(one.version) if one.version.isascii() and one.version.isdigit() and len(one.version) < 10 else 0
-    return await ctx.repository.history.vread(ctx.principal, type_, id_, number)
+    return await api.version(ctx, type_, id_, number)
 
 
 def _references(value: Json, path: str, base: str) -> Iterator[_Reference]:

@@ -20,7 +20,7 @@ from fhir_server.operations.care_dates import Span, moments, span, within
 from fhir_server.operations.input import CURSOR, published, read
 from fhir_server.operations.references import targets
 from fhir_server.operations.searchset import entry, link, outcome_entry, searchset
-from fhir_server.outcomes import Gone, Invalid, Issue, NotFound, TooCostly, ValueWrong
+from fhir_server.outcomes import Invalid, Issue, TooCostly, ValueWrong
 from fhir_server.registry import operation
 from fhir_server.search import compile as compiler
 from fhir_server.search import cursor, keyset
@@ -129,12 +129,7 @@ def _read(ctx: Context, request: FhirRequest) -> _Asked:
 
 async def _root(ctx: Context, request: FhirRequest) -> Stored:
     type_, id_ = request.instance()
-    root = await api.current(ctx, type_, id_)
-    if root is None:
-        raise NotFound(f"There is no {type_} with this id.")
-    if root.deleted:
-        raise Gone(f"This {type_} was deleted.")
-    return root
+    return api.there(await api.current(ctx, type_, id_), type_)
 
 
 def _narrowed(found: Json, asked: _Asked, root: Stored) -> Json:

@@ -48,7 +48,7 @@ async def _stored(ctx: Context, request: FhirRequest) -> Stored | None:
         return await api.current(ctx, type_, id_)
     text = request.version
     number = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
-    return await ctx.repository.history.vread(ctx.principal, type_, id_, number)
+    return await api.version(ctx, type_, id_, number)
 
 
 async def _in_use(ctx: Context, types: list[str]) -> Json:

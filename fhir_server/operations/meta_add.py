@@ -15,7 +15,7 @@ from fhir_server.interactions.create import ATTEMPTS
 from fhir_server.interactions.urls import UNALTERABLE
 from fhir_server.operations.input import published, read
 from fhir_server.operations.meta import KINDS, answer, identity
-from fhir_server.outcomes import Conflict, Gone, MethodNotAllowed, NotFound, NotSupported, PreconditionFailed
+from fhir_server.outcomes import Conflict, MethodNotAllowed, NotSupported, PreconditionFailed
 from fhir_server.registry import operation
 from fhir_server.storage.stored import Stored, instant
 from fhir_server.storage.unit_of_work import Lost, Write
@@ -77,12 +77,7 @@ async def _change(ctx: Context, request: FhirRequest, change: Change) -> FhirRes
 
 
 async def _base(ctx: Context, request: FhirRequest) -> Stored:
-    base = await api.base(ctx, *request.instance())
-    if base is None:
-        raise NotFound(f"There is no {request.type} with this id.")
-    if base.deleted:
-        raise Gone(f"This {request.type} was deleted.")
-    return base
+    return api.there(await api.base(ctx, *request.instance()), request.type)
 
 
 def _apply(resource: Json, given: Json, change: Change) -> bool:

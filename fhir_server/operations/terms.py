@@ -15,7 +15,7 @@ from fhir_server import api, definitions, json
 from fhir_server.context import Context, FhirRequest
 from fhir_server.operations.care_dates import moments
 from fhir_server.operations.input import Input
-from fhir_server.outcomes import Gone, Invalid, NotFound, NotSupported
+from fhir_server.outcomes import Invalid, NotFound, NotSupported
 from fhir_server.terminology import Coding
 from fhir_server.validation import validate
 
@@ -90,11 +90,7 @@ def coding_of(coding: Json, name: str) -> Coding:
 
 async def stored(ctx: Context, request: FhirRequest) -> Json:
     """The resource that an instance operation is called on; NotFound (404) or Gone (410) without it."""
-    found = await api.current(ctx, *request.instance())
-    if found is None:
-        raise NotFound(f"There is no {request.type} with this id.")
-    if found.deleted:
-        raise Gone(f"This {request.type} was deleted.")
+    found = api.there(await api.current(ctx, *request.instance()), request.type)
     return found.resource()
 
 

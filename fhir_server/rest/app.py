@@ -1,6 +1,6 @@
 """Everything below the base URL, as a raw ASGI application: one request in, one answer out.
 
-FastAPI serves the pages around it and never sees a FHIR request; docs/decisions/0006 has the figures.
+Starlette serves the pages around it and never sees a FHIR request; docs/decisions/0006 has the figures.
 """
 
 from __future__ import annotations
@@ -71,6 +71,7 @@ METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 CLIENT_GONE = 499
 LARGE_XML = 256 * 1024  # bytes; more takes over 30 ms to read, and others must not wait for it
+COMPRESS_FROM = 4096  # bytes
 
 
 @dataclass(slots=True)
@@ -103,8 +104,7 @@ class FhirApp:
 
     `make_context(base_url, request_id, principal)` gives each request its Context and `dispatch` answers it. Without
     an `authenticator` everybody is ANYONE. What is noted for the `trail` is durable before the answer goes out. Pages
-    of `allowed_origins` may call it from a browser. Answers above `compress_above` bytes go out as gzip when the caller
-    takes it; 0 means never.
+    of `allowed_origins` may call it from a browser.
     """
 
     def __init__(
@@ -117,7 +117,6 @@ class FhirApp:
         authenticator: Authenticator | None = None,
         trail: Trail | None = None,
         allowed_origins: Container[bytes] = frozenset(),
-        compress_above: int = 0,
         log: RequestLog | None = None,
     ) -> None:
         self._make_context = make_context
@@ -129,7 +128,6 @@ class FhirApp:
         self._trail = trail
         self._origins = allowed_origins
         self._crosses = authenticator is not None or bool(allowed_origins)
-        self._compress_above = compress_above
         self._log = log or RequestLog(level=settings.log_level)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -319,9 +317,12 @@ class FhirApp:
         return response.status, headers, b"" if x.method == "HEAD" else body
 
     def _compressed(self, x: Exchange, body: bytes, about: Headers) -> tuple[bytes, Headers]:
-        if not 0 < self._compress_above < len(body) or b"gzip" not in x.headers.get(b"accept-encoding", b""):
+        """Gzip for browsers, whose line nobody knows; a program asks for it by habit, and sits beside the server."""
+        if len(body) < COMPRESS_FROM or b"sec-fetch-mode" not in x.headers:
             return body, about
-        return compress(body), [*about, (b"content-encoding", b"gzip")]
+        if b"gzip" not in x.headers.get(b"accept-encoding", b""):
+            return body, about
+        return compress(body), [*about, (b"content-encoding", b"gzip"), (b"vary", b"accept-encoding, sec-fetch-mode")]
 
     def _cors(self, x: Exchange) -> Headers:
         origin = x.headers.get(b"origin")

@@ -1,4 +1,4 @@
-"""Everything around the FHIR API: landing page, reference, OpenAPI, health and metrics, as a FastAPI application."""
+"""Everything around the FHIR API: landing page, reference, OpenAPI, health and metrics, on Starlette."""
 
 from __future__ import annotations
 
@@ -7,10 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-from fastapi import FastAPI, HTTPException, Request, Response
-from fastapi.middleware.gzip import GZipMiddleware
-from fastapi.responses import HTMLResponse, RedirectResponse
-from fastapi.staticfiles import StaticFiles
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.routing import Mount
+from starlette.staticfiles import StaticFiles
 
 from fhir_server import json
 from fhir_server.config import Settings
@@ -26,6 +30,7 @@ from fhir_server.rest.health import Check, health_routes
 from fhir_server.rest.openapi import openapi
 from fhir_server.rest.pages import landing
 from fhir_server.rest.reference import index_page, type_page
+from fhir_server.rest.router import Router
 from fhir_server.search.registry import changes
 
 Counts = Callable[[], Awaitable[Mapping[str, int]]]
@@ -33,13 +38,10 @@ STATIC = Path(__file__).parent / "static"
 log = structlog.get_logger()
 
 
-def site(settings: Settings, *, counts: Counts, check: Check, prefix: str = "/fhir") -> FastAPI:
+def site(settings: Settings, *, counts: Counts, check: Check, prefix: str = "/fhir") -> Starlette:
     """The pages; `counts` gives resources by type, `check` raises when the server cannot serve."""
-    app = FastAPI(title="FHIR server", docs_url=None, redoc_url=None, openapi_url=None)
-    app.add_middleware(GZipMiddleware, minimum_size=4096, compresslevel=4)
+    router = Router()
     base_urls = BaseUrls(settings, prefix)
-    app.mount("/static", StaticFiles(directory=STATIC), name="static")
-    app.include_router(health_routes(check))
 
     def base_of(request: Request) -> str:
         try:
@@ -47,39 +49,52 @@ def site(settings: Settings, *, counts: Counts, check: Check, prefix: str = "/fh
         except FhirError as error:
             raise HTTPException(error.status, str(error)) from None
 
-    app.include_router(guide_routes(base_of))
+    router.include(health_routes(check))
+    router.include(guide_routes(base_of))
 
-    @app.get("/metrics")
-    async def scrape() -> Response:
+    @router.get("/metrics")
+    async def scrape(_: Request) -> Response:
         return Response(metrics.exposition(), media_type=metrics.CONTENT_TYPE)
 
-    @app.get("/")
+    @router.get("/")
     async def home(request: Request) -> Response:
         held = await _counted(counts) if settings.open else None  # how much there is, strangers are not told
         return _page(landing(base_of(request), held, is_open=settings.open))
 
-    @app.get("/docs")
+    @router.get("/docs")
     async def reference(request: Request) -> Response:
         return _page(index_page(await _statement(settings, base := base_of(request)), base))
 
-    @app.get("/docs/{name}")
-    async def reference_of(request: Request, name: str) -> Response:
-        page = type_page(await _statement(settings, base := base_of(request)), name, base)
+    @router.get("/docs/{name}")
+    async def reference_of(request: Request) -> Response:
+        statement = await _statement(settings, base := base_of(request))
+        page = type_page(statement, request.path_params["name"], base)
         return _page(page) if page else _missing(base)
 
-    @app.get("/openapi.json")
+    @router.get("/openapi.json")
     async def description(request: Request) -> Response:
         return Response(await _openapi(settings, base_of(request)), media_type="application/json")
 
-    @app.get("/favicon.ico")
-    async def icon() -> Response:
+    @router.get("/favicon.ico")
+    async def icon(_: Request) -> Response:
         return RedirectResponse("static/icon.svg", 308)
 
-    @app.exception_handler(404)
     async def missing(request: Request, _: Exception) -> Response:
-        return _missing(base_of(request))
+        try:
+            return _missing(base_of(request))
+        except HTTPException as refused:  # whoever asks under a foreign name is told so, and no links
+            return await _refused(request, refused)
 
-    return app
+    return Starlette(
+        routes=[Mount("/static", StaticFiles(directory=STATIC)), *router.routes],
+        middleware=[Middleware(GZipMiddleware, minimum_size=4096, compresslevel=4)],
+        exception_handlers={404: missing, HTTPException: _refused},
+    )
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return JSONResponse({"detail": error.detail}, error.status_code, error.headers)
 
 
 async def _counted(counts: Counts) -> Mapping[str, int] | None:

@@ -25,6 +25,8 @@ WIDE = "~"  # behind the number of a range that is wider than its kind's `width`
 DAY = 86_400_000_000  # microseconds
 # Whose a Subscription is: no search parameter has this number, so only access asks for such keys.
 SUBSCRIBER = "@su"
+# What every sealed resource has beside the few keys that it keeps (fhir_server/encryption/index.py).
+SEALED = "@se"
 SUBSCRIBER_EXTENSION = "http://fhir-server.example/ig/StructureDefinition/subscriber"
 OPEN_LOW, OPEN_HIGH = -(2**62), 2**62  # of dates that have no beginning or end
 

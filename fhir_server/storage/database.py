@@ -18,6 +18,8 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import CollectionInvalid, DocumentTooLarge, ExecutionTimeout, OperationFailure
 from pymongo.write_concern import WriteConcern
 
+from fhir_server.encryption.keyring import NAME as PATIENT_KEY
+from fhir_server.encryption.keyring import Keyring
 from fhir_server.outcomes import Timeout, TooCostly
 
 log = structlog.get_logger(__name__)
@@ -30,6 +32,7 @@ _DEFINED_OTHERWISE = (85, 86)  # IndexOptionsConflict, IndexKeySpecsConflict
 DURABLE = WriteConcern("majority", j=True)
 _WITH_DATE: Document = {"partialFilterExpression": {"s.d": {"$exists": True}}}
 _WITH_NAME: Document = {"partialFilterExpression": {"s.n": {"$exists": True}}}
+_SEALED: Document = {"partialFilterExpression": {"ek": {"$exists": True}}}
 # Named so that a message can say which index is missing; docs/decisions/0004 says which serves what.
 INDEXES: dict[str, list[tuple[str, list[tuple[str, int | str]], Document]]] = {
     "resource": [
@@ -42,11 +45,13 @@ INDEXES: dict[str, list[tuple[str, list[tuple[str, int | str]], Document]]] = {
         ("word", [("w", 1), ("t", -1)], {"partialFilterExpression": {"w": {"$exists": True}}}),
         ("place", [("g", "2dsphere")], {}),
         ("contained", [("c.k", 1), ("t", -1)], {"partialFilterExpression": {"c": {"$exists": True}}}),
+        ("sealed", [("ek", 1)], _SEALED),
     ],
     "version": [
         ("resource_version", [("r", 1), ("v", -1)], {}),
         ("type_updated", [("ty", 1), ("u", -1), ("_id", -1)], {}),
         ("updated", [("u", -1), ("_id", -1)], {}),
+        ("sealed", [("ek", 1)], _SEALED),
     ],
     "guards": [],
 }
@@ -56,7 +61,16 @@ _CONCEPT_INDEXES: list[tuple[str, list[tuple[str, int]]]] = [
     ("key_order", [("s", 1), ("k", 1), ("n", 1), ("c", 1)]),
 ]
 # Those that transactions write, which make no collections of their own.
-SYSTEM_COLLECTIONS = ("markers", "state", "declarations", "parameters", "processes", *_CONCEPTS)
+SYSTEM_COLLECTIONS = (
+    "markers",
+    "state",
+    "declarations",
+    "parameters",
+    "processes",
+    PATIENT_KEY,
+    "crypto_erasure",
+    *_CONCEPTS,
+)
 
 
 class Database:
@@ -86,6 +100,7 @@ class Database:
         self.guards: Collection = self.fhir["guards"]
         self.markers: Collection = self.system["markers"]
         self.state: Collection = self.system["state"]  # of the search parameters and their reindex
+        self.keyring = Keyring(self.system[PATIENT_KEY])
 
     async def prepare(self) -> None:
         """Create collections and indexes; safe to run by several processes at once."""
@@ -101,6 +116,7 @@ class Database:
                 await self._create(self.system, name, {})
         for index, keys in _CONCEPT_INDEXES:
             await self.system["concept"].create_index(keys, name=index)
+        await self.keyring.prepare()
 
     async def _index(self, name: str, index: str, fields: list[tuple[str, int | str]], options: Document) -> None:
         """Make the index; one of the same name that an older server defined otherwise is replaced."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -22,6 +22,8 @@ from fhir_server.outcomes import FhirError, Unavailable
 from fhir_server.storage.clock import Clock
 from fhir_server.storage.database import DURABLE, Database
 from fhir_server.storage.generation import DEFINING, advance, advance_access
+from fhir_server.storage.opening import is_any_sealed, open_all
+from fhir_server.storage.protection import seal_earlier
 from fhir_server.storage.reader import PROJECTION
 from fhir_server.storage.stored import Stored, from_document
 from fhir_server.storage.unit_of_work import Lost, UnitOfWork, Write
@@ -142,6 +144,8 @@ class Flusher:
         conflicts = 0
         while batch:
             try:
+                if owners := {write.owner for unit, _ in batch for write in unit.writes.values() if write.owner}:
+                    await self._fetch_keys(batch, owners)
                 await self._attempt_with(self.companion, batch)
                 for _, future in batch:
                     if not future.done():
@@ -161,6 +165,20 @@ class Flusher:
             finally:
                 self.oldest_open = None
 
+    async def _fetch_keys(self, batch: list[tuple[UnitOfWork, asyncio.Future[None]]], owners: set[str]) -> None:
+        """Give what is sensitive the keys of now; without them only the units that need them fail."""
+        try:
+            keys = await self._database.keyring.current(owners)
+        except Exception as error:
+            kept = [one for one in batch if not any(write.owner for write in one[0].writes.values())]
+            _reject([one for one in batch if one not in kept], error)
+            batch[:] = kept
+            return
+        for unit, _ in batch:
+            for write in unit.writes.values():
+                if write.owner:
+                    write.lock = keys[write.owner]
+
     async def _alone(self, single: tuple[UnitOfWork, asyncio.Future[None]]) -> None:
         try:
             await self._flush([single])
@@ -171,7 +189,8 @@ class Flusher:
         self, companion: Companion | None, batch: list[tuple[UnitOfWork, asyncio.Future[None]]]
     ) -> None:
         if companion is None:
-            await self._attempt([unit for unit, _ in batch])
+            if batch:
+                await self._attempt([unit for unit, _ in batch])
             return
         if not companion.fresh:
             await companion.renew()
@@ -234,6 +253,9 @@ class Flusher:
                 raise _Contended
         if writes:
             await database.version.insert_many([write.history(nonce) for write in writes], session=session)
+        await self._check_bases(session, writes)
+        if sealed := [write for write in writes if write.lock is not None]:
+            await self._account(session, sealed)
         guards = [guard for unit in units for guard in unit.guards.values()]
         if guards:
             operations: list[InsertOne[Document] | UpdateOne] = [
@@ -258,6 +280,23 @@ class Flusher:
             await database.markers.replace_one({"_id": id_}, marker, upsert=True, session=session)
         if self.audit is not None:
             await self.audit.write(session, units)
+
+    async def _check_bases(self, session: AsyncClientSession, writes: list[Write]) -> None:
+        """Nothing that was made from a text comes to be once the key of that text is destroyed."""
+        locks = {write.base.lock for write in writes if write.base is not None and write.resource is not None} - {""}
+        if locks and await self._database.keyring.is_any_destroyed(session, locks):
+            await _abort(session)
+            raise _Contended
+
+    async def _account(self, session: AsyncClientSession, sealed: list[Write]) -> None:
+        """Hold the keys in use until the commit, and leave nothing of these resources in clear."""
+        seals = Counter(write.lock.id for write in sealed if write.lock is not None)
+        for write in sealed:
+            if write.base is not None and not write.base.sealed and write.lock is not None:
+                seals[write.lock.id] += await seal_earlier(self._database, session, write)
+        if not await self._database.keyring.use(session, seals):
+            await _abort(session)
+            raise _Contended
 
     async def _commit(self, session: AsyncClientSession, writes: list[Write], nonce: str) -> None:
         """Commit; when the answer is lost, ask again and finally look for our own nonce."""
@@ -292,7 +331,10 @@ class Flusher:
         keys = [key for unit, _ in batch for key in unit.writes]
         guards = [key for unit, _ in batch for key in unit.guards]
         current: dict[str, Stored] = {}
-        async for document in self._database.resource.find({"_id": {"$in": keys}}, PROJECTION):
+        documents = await self._database.resource.find({"_id": {"$in": keys}}, PROJECTION).to_list()
+        if is_any_sealed(documents):
+            await open_all(self._database, documents)
+        for document in documents:
             current[document["_id"]] = from_document(document)
         counters: dict[str, int] = {}
         if guards:
@@ -323,9 +365,9 @@ def _rebase(unit: UnitOfWork, current: dict[str, Stored], counters: dict[str, in
     return None
 
 
-def _state(stored: Stored | None) -> tuple[int, int]:
-    """What tells one state of a resource from another, also when it was erased and made again."""
-    return (stored.version, stored.created) if stored is not None else (0, 0)
+def _state(stored: Stored | None) -> tuple[int, int, bool]:
+    """What tells one state of a resource from another, also when it was erased and made again, or its key destroyed."""
+    return (stored.version, stored.created, stored.deleted) if stored is not None else (0, 0, False)
 
 
 def _is_contention(error: PyMongoError) -> bool:

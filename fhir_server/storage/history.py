@@ -14,17 +14,20 @@ from fhir_server.access import Principal
 from fhir_server.access.compartment import BINARY, context_keys
 from fhir_server.access.visibility import condition, is_open_to
 from fhir_server.definitions import RESOURCE_TYPES
+from fhir_server.encryption.index import reduced
 from fhir_server.outcomes import TooCostly
 from fhir_server.search.extract import extract
 from fhir_server.storage.database import Database, in_time
 from fhir_server.storage.flusher import Flusher
+from fhir_server.storage.opening import is_any_sealed, open_all
+from fhir_server.storage.reader import PROJECTION as CURRENT
 from fhir_server.storage.stored import Stored, from_document
 
 Document = dict[str, Any]
 Read = Callable[[Principal, str, str, str], Awaitable[Stored | None]]
 _MOST_JUDGED = 20_000  # versions looked at for one page
 _STAMPING = 250_000  # microseconds that another process may take from a write's stamp to its transaction
-PROJECTION = {"j": 1, "v": 1, "u": 1, "t": 1, "d": 1, "r": 1, "m": 1}
+PROJECTION = {"j": 1, "v": 1, "u": 1, "t": 1, "d": 1, "r": 1, "m": 1, "e": 1, "ek": 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,17 @@ class History:
 
     async def _version(self, key: str, version: int) -> Stored | None:
         found = await self._database.version.find_one({"_id": f"{key}/{version}"}, PROJECTION)
-        return from_document(found) if found else None
+        return await self._opened_one(found) if found else None
+
+    async def _opened_one(self, document: Document) -> Stored:
+        if "ek" in document:
+            await open_all(self._database, [document])
+        return from_document(document)
+
+    async def _opened(self, documents: list[Document]) -> list[Stored]:
+        if is_any_sealed(documents):
+            await open_all(self._database, documents)
+        return [from_document(document) for document in documents]
 
     async def is_open(self, principal: Principal, version: Stored, action: str) -> bool:
         """Whether a version may be shown: when what it says is open to the caller, and what the resource says today.
@@ -81,10 +94,10 @@ class History:
             return False
         if not version.deleted and not await self._content_is_open(principal, version, action):
             return False
-        latest = await self._database.resource.find_one({"_id": version.key}, {"j": 1, "v": 1, "u": 1, "t": 1, "d": 1})
+        latest = await self._database.resource.find_one({"_id": version.key}, CURRENT)
         if latest is None or latest["v"] == version.version:
             return True
-        today = from_document(latest)
+        today = await self._opened_one(latest)
         if today.deleted:
             return await self.was_open(principal, today, action)
         return await self._content_is_open(principal, today, action)
@@ -102,12 +115,17 @@ class History:
         if version.type == BINARY:
             return await self.binary_is_open(principal, version, action)
         index = extract(version.resource(), base_url=self.base_url).document()
+        if version.sealed:  # judged by what can be told of it without its key, as searches do
+            index = reduced(version.type, index)
         return is_open_to(principal, action, {"_id": version.key, "ty": version.type, "u": version.updated, **index})
 
-    async def binary_is_open(self, principal: Principal, binary: Stored, action: str) -> bool:
+    async def binary_is_open(
+        self, principal: Principal, binary: Stored, action: str, context: Stored | None = None
+    ) -> bool:
         """A Binary is open when it and its securityContext are, and whose it is follows from that.
 
-        To read it is to read the context, to write or delete it is to change that.
+        To read it is to read the context, to write or delete it is to change that. `context` is one that is written
+        together with it, and open to the principal.
 
         https://hl7.org/fhir/R4/binary.html#security
         """
@@ -117,7 +135,7 @@ class History:
             type_, _, id_ = reference.removeprefix(f"{self.base_url}/").partition("/_history/")[0].partition("/")
             if type_ == BINARY or type_ not in RESOURCE_TYPES:
                 return principal.is_open
-            context = await self._read(principal, type_, id_, "u" if action in "cud" else "r")
+            context = context or await self._read(principal, type_, id_, "u" if action in "cud" else "r")
             if context is None or context.deleted:
                 return principal.is_open
             keys += context_keys(type_, extract(context.resource(), base_url=self.base_url).document()["k"])
@@ -159,7 +177,7 @@ class History:
         cursor = self._database.version.find(query, PROJECTION).sort([("u", -1), ("_id", -1)])
         with in_time():
             documents = await cursor.limit(span.limit).max_time_ms(self._milliseconds).to_list()
-        return [from_document(document) for document in documents]
+        return await self._opened(documents)
 
     async def count(self, principal: Principal, span: Span) -> int:
         """How many versions an instance, a type or everything has, whatever the times and the page.
@@ -210,7 +228,7 @@ class History:
         async with await self._database.version.aggregate(
             pipeline, maxTimeMS=self._milliseconds, allowDiskUse=True
         ) as documents:
-            return [from_document(document) async for document in documents]
+            return await self._opened(await documents.to_list())
 
 
 def _scope(span: Span) -> Document:

@@ -9,7 +9,7 @@ from typing import Any
 from fhir_server.storage.stored import Stored, from_document
 
 Document = dict[str, Any]
-PROJECTION = {"j": 1, "v": 1, "u": 1, "t": 1, "d": 1}
+PROJECTION = {"j": 1, "v": 1, "u": 1, "t": 1, "d": 1, "e": 1, "ek": 1}
 # With all that a condition on a stored document may ask about (search/compile.py).
 JUDGED = PROJECTION | {"ty": 1, "k": 1, "r": 1, "f": 1, "w": 1, "g": 1}
 

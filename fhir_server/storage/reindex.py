@@ -19,6 +19,7 @@ from pymongo import ReturnDocument, UpdateOne
 from pymongo.asynchronous.client_session import AsyncClientSession
 
 from fhir_server import json
+from fhir_server.encryption.index import reduced
 from fhir_server.search.registry import LAYOUT
 from fhir_server.storage.database import Database
 from fhir_server.storage.declarations import (
@@ -31,6 +32,7 @@ from fhir_server.storage.declarations import (
     advance,
     in_transaction,
 )
+from fhir_server.storage.opening import is_any_sealed, open_all
 from fhir_server.storage.parameters import Parameters
 
 log = structlog.get_logger(__name__)
@@ -43,7 +45,7 @@ SLICE_SECONDS = 0.002  # of computing at a stretch, while requests wait
 LOOK_SECONDS = 5.0  # between two looks for work that nobody told of
 _SAY_SECONDS = 10.0
 INDEX_FIELDS = ("k", "r", "s", "f", "w", "g", "c")  # what extraction writes: fhir_server/search/keys.py
-_CONTENT = dict.fromkeys(("j", "v", "d", *INDEX_FIELDS), 1)
+_CONTENT = dict.fromkeys(("j", "e", "ek", "v", "d", *INDEX_FIELDS), 1)
 
 
 class Index(Protocol):
@@ -216,9 +218,11 @@ class Reindexer:
         async with self._database.resource.find(query, _CONTENT).sort("_id", 1).limit(BATCH).batch_size(50) as cursor:
             async for document in cursor:
                 found.append(document)
-                size += len(document.get("j", ""))
+                size += len(document.get("j") or document.get("e") or "")
                 if size > BATCH_BYTES:
                     break
+        if is_any_sealed(found):
+            await open_all(self._database, found)
         return found
 
     async def _updates(self, documents: list[Document]) -> tuple[list[UpdateOne], int]:
@@ -315,7 +319,10 @@ def _same(stored: Any, fresh: Any) -> bool:
 def _update(document: Document, extract: Callable[[Document], Index]) -> UpdateOne | None:
     if document.get("d"):
         return None
-    fresh = extract(json.decode(document["j"])).document()
+    resource = json.decode(document["j"])
+    fresh = extract(resource).document()
+    if "ek" in document:
+        fresh = reduced(resource["resourceType"], fresh)
     if all(_same(document.get(name), fresh.get(name)) for name in INDEX_FIELDS):
         return None
     stale = {name: "" for name in INDEX_FIELDS if name in document and name not in fresh}

@@ -23,9 +23,12 @@ from fhir_server.storage.explain import summary
 from fhir_server.storage.flusher import Flusher
 from fhir_server.storage.generation import CARE, RIGHTS, generation
 from fhir_server.storage.history import History
+from fhir_server.storage.opening import is_any_sealed, open_all
 from fhir_server.storage.parameters import Parameters
+from fhir_server.storage.protection import protect, suspects
 from fhir_server.storage.reader import JUDGED, PROJECTION, Reader
 from fhir_server.storage.stored import Stored, from_document
+from fhir_server.storage.turns import Turns
 from fhir_server.storage.unit_of_work import UnitOfWork
 
 Document = dict[str, Any]
@@ -60,6 +63,7 @@ class Repository:
         self._reader = Reader(self._by_ids)
         self._judging = Reader(self._with_keys)
         self.flusher = Flusher(database, clock, max_pending=max_pending)
+        self.turns = Turns()
         self.parameters = Parameters(database)
         self.concepts = Concepts(database, self._milliseconds)
         # Told of committed changes of what callers' rights are made from, before they are answered.
@@ -91,8 +95,12 @@ class Repository:
     async def _by_ids(self, keys: list[str], projection: Document = PROJECTION) -> list[Document]:
         if len(keys) == 1:
             one = await self._database.resource.find_one({"_id": keys[0]}, projection)
-            return [one] if one else []
-        return await self._database.resource.find({"_id": {"$in": keys}}, projection).to_list()
+            found = [one] if one else []
+        else:
+            found = await self._database.resource.find({"_id": {"$in": keys}}, projection).to_list()
+        if is_any_sealed(found):
+            await open_all(self._database, found)
+        return found
 
     async def _with_keys(self, keys: list[str]) -> list[Document]:
         return await self._by_ids(keys, JUDGED)
@@ -130,8 +138,10 @@ class Repository:
             return {key: stored for key, stored in zip(wanted, read, strict=True) if stored is not None}
         for start in range(0, len(wanted), 1000):
             query = {"_id": {"$in": wanted[start : start + 1000]}}
-            async for document in self._database.resource.find(query, PROJECTION):
-                found[document["_id"]] = from_document(document)
+            documents = await self._database.resource.find(query, PROJECTION).to_list()
+            if is_any_sealed(documents):
+                await open_all(self._database, documents)
+            found.update((document["_id"], from_document(document)) for document in documents)
         return found
 
     async def find(
@@ -160,7 +170,7 @@ class Repository:
         if contained:
             projection["c"] = 1
         if not text:
-            del projection["j"]
+            del projection["j"], projection["e"]
         for name, _ in sort:
             if name.startswith("s."):
                 projection[name] = 1
@@ -174,6 +184,8 @@ class Repository:
             while more and not found.cut:
                 documents = await cursor.to_list(_CHUNK)
                 more = len(documents) == _CHUNK
+                if is_any_sealed(documents):
+                    await open_all(self._database, documents)
                 found.add((stored for stored in map(from_document, documents) if not stored.deleted), more)
         if found.cut:
             await cursor.close()
@@ -201,7 +213,7 @@ class Repository:
         """
         projection: Document = {"v": 1, "u": 1, "t": 1, "d": 1, "s": 1}
         if moment is None:  # what is read now is today's
-            projection |= {"j": 1, **({"k": 1} if keys else {}), **({"c": 1} if contained else {})}
+            projection |= {"j": 1, "e": 1, "ek": 1, **({"k": 1} if keys else {}), **({"c": 1} if contained else {})}
         command = _snapshot(self._searched(principal, filter, types), sort, limit, projection, moment)
         command["maxTimeMS"] = self._milliseconds
         try:
@@ -230,6 +242,8 @@ class Repository:
                 still=still,
                 types=types,
             )
+        if is_any_sealed(cursor["firstBatch"]):
+            await open_all(self._database, cursor["firstBatch"])
         rows = [from_document(document) for document in cursor["firstBatch"] if "d" not in document]
         found = Found()
         if moment is None:
@@ -367,7 +381,11 @@ class Repository:
     # ---- writes ------------------------------------------------------------------------------------
 
     async def commit(self, unit: UnitOfWork) -> None:
-        """Write everything in the unit, durably, or nothing (raises Lost, Unavailable)."""
+        """Write everything in the unit, durably, or nothing (raises Lost, Unavailable, and Unprocessable where
+        something sensitive cannot be sealed).
+        """
+        if found := suspects(unit):
+            await protect(unit, found, self._reader.read, self.history.base_url)
         await self.flusher.commit(unit)
         if self.settle is not None and (changed := _bearing_on_rights(unit)):
             await self.settle(changed)

@@ -34,6 +34,8 @@ class Stored:
     contained: list[dict[str, Any]] | None = None
     envelope: Mapping[str, Any] | None = None  # what conditions are held against, where it was asked for
     content: Json | None = None  # set while a write is pending, when no text exists yet
+    sealed: bool = False  # whether it is sensitive, and lies encrypted in the database
+    lock: str = ""  # the id of the key under which it lay when it was read
 
     @property
     def key(self) -> str:
@@ -66,6 +68,8 @@ def from_document(document: Mapping[str, Any]) -> Stored:
         get("m", ""),
         contained=get("c"),
         envelope=document if "ty" in document else None,
+        sealed="ek" in document,
+        lock=get("ek", ""),
     )
 
 

@@ -10,6 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fhir_server import json
+from fhir_server.encryption.index import reduced
+from fhir_server.encryption.keyring import Key
+from fhir_server.encryption.seal import seal
+from fhir_server.encryption.sensitive import is_labelled
 from fhir_server.search import registry
 from fhir_server.search.extract import extract
 from fhir_server.storage.stored import Stored, instant
@@ -46,6 +50,9 @@ class Write:
     # By which search parameters and for which base URL `find_by` made the index; -1 when somebody else did.
     generation: int = -1
     base_url: str = ""
+    # Of what is sensitive: the "Patient/x" under whose key it goes (storage/protection.py), and that key at the flush.
+    owner: str = ""
+    lock: Key | None = None
 
     version: int = 0
     updated: int = 0
@@ -54,6 +61,7 @@ class Write:
     created: bool = False
     _head: str = ""
     _tail: str = ""
+    _secret: bytes = b""
 
     @property
     def key(self) -> str:
@@ -64,6 +72,8 @@ class Write:
         if self.resource is not None:
             self.generation, self.base_url = registry.generation(), base_url
             self.index = extract(self.resource, base_url=base_url).document()
+            if self.owner or is_labelled(self.resource):
+                self.index = reduced(self.type, self.index)
 
     def renew(self) -> None:
         """Make the index again if the search parameters have changed since."""
@@ -93,6 +103,8 @@ class Write:
         self.created = self.resource is not None and (base is None or base.deleted)
         if self.resource is not None:
             self.text = f'{self._head}{self.version}","lastUpdated":"{instant(self.updated)}{self._tail}'
+            if self.lock is not None:
+                self._secret = seal(self.lock.cipher, f"{self.key}/{self.version}", self.text)
 
     def envelope(self) -> Json:
         """The document of the `resource` collection; a deletion keeps counting but has no keys."""
@@ -107,7 +119,7 @@ class Write:
             document["d"] = True
             return document
         document.update(self.index)
-        document["j"] = self.text
+        self._put_text(document)
         return document
 
     def history(self, nonce: str) -> Json:
@@ -125,8 +137,14 @@ class Write:
         if self.resource is None:
             document["d"] = True
         else:
-            document["j"] = self.text
+            self._put_text(document)
         return document
+
+    def _put_text(self, document: Json) -> None:
+        if self.lock is None:
+            document["j"] = self.text
+        else:
+            document["e"], document["ek"] = self._secret, self.lock.id
 
     def pending(self) -> Stored:
         """This write as later steps of the same unit see it."""
@@ -141,6 +159,7 @@ class Write:
             keys=self.index.get("k"),
             sort=self.index.get("s"),
             content=self.resource,
+            sealed=self.resource is not None and is_labelled(self.resource),
         )
 
 
@@ -166,6 +185,9 @@ class UnitOfWork:
     audit: list[Any] = field(default_factory=list)  # fhir_server.audit.Entry
 
     def add(self, write: Write, guard: Guard | None = None) -> None:
+        """Of several writes of one resource the last remains, on top of what there was before the unit."""
+        if (earlier := self.writes.get(write.key)) is not None:
+            write.base, write.exact = earlier.base, write.exact or earlier.exact
         self.writes[write.key] = write
         if guard is not None:
             self.guards[guard.id] = guard

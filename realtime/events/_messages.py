@@ -1,17 +1,14 @@
 """Messages as Communications: written as their sender, read back as the payloads of events.
 
-The profiles are in ig/input/fsh/discussion.fsh.
+The profiles are in ig/input/fsh/discussion.fsh. Who it is from, for whom and whether it is the team's own follows from
+the same rules as for a plain POST.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import UTC, datetime
 from typing import Any
 
-from fhir_server.access.compartment import TEAM
 from realtime.event import Call
-from realtime.socket import is_staff
 
 Json = dict[str, Any]
 
@@ -22,60 +19,16 @@ NOTICES = frozenset({"notification", "alert"})
 
 
 async def write(call: Call, encounter: Json, text: str, kind: str) -> str:
-    """Store a message of the caller's about the Encounter; answers its "Communication/id". Raises FhirError.
-
-    What staff say in a discussion is the team's own talk; a chat is for the patient, too.
-    """
-    among_staff = kind == "discussion" and is_staff(call.principal)
-    sender = await _named_sender(call)
-    addressed = dict.fromkeys(_participants(encounter))
-    if not among_staff and (patient := encounter.get("subject", {}).get("reference")):
-        addressed[patient] = None
+    """Store a message of the caller's about the Encounter; answers its "Communication/id". Raises FhirError."""
+    call.sender()  # a service says nothing on a socket
     message: Json = {
         "resourceType": "Communication",
         "status": "completed",
         "category": [{"coding": [{"system": KIND, "code": kind}]}],
         "encounter": {"reference": f"Encounter/{encounter['id']}"},
-        "sent": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         "payload": [{"contentString": text}],
     }
-    if among_staff:
-        message["meta"] = {"security": [{"system": TEAM[0], "code": TEAM[1]}]}
-    if encounter.get("subject", {}).get("reference", "").startswith("Patient/"):
-        message["subject"] = {"reference": encounter["subject"]["reference"]}
-    if sender is not None:
-        message["sender"] = sender
-        addressed.pop(sender["reference"], None)
-    if addressed:
-        message["recipient"] = [{"reference": one} for one in addressed]
     return await call.hub.create(call.socket, call.principal, message)
-
-
-async def _named_sender(call: Call) -> Json | None:
-    """The user of the token, with the name that their own resource gives, as far as they may read it."""
-    sender = call.sender()
-    if sender is None:
-        return None
-    type_, _, id_ = sender["reference"].partition("/")
-    found = await call.hub.repository.read(call.principal, type_, id_)
-    name = display(found.resource()) if found is not None and not found.deleted else ""
-    return {**sender, "display": name} if name else sender
-
-
-def display(person: Json) -> str:
-    """The name of a person's resource in one line; "" when it has none."""
-    for name in person.get("name", ()):
-        if isinstance(name, dict):
-            parts = [*name.get("given", ()), name.get("family", "")]
-            return str(name.get("text") or " ".join(part for part in parts if part))
-    return ""
-
-
-def _participants(encounter: Json) -> Iterable[str]:
-    for participant in encounter.get("participant", ()):
-        reference = participant.get("individual", {}).get("reference")
-        if reference:
-            yield str(reference)
 
 
 def codes(resource: Json, system: str) -> set[str]:

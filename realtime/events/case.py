@@ -50,7 +50,8 @@ async def typing(call: Call) -> None:
 def rooms(change: Change, communication: Json) -> Iterable[str]:
     """The case's room, when something was said, or taken back."""
     id_ = encounter_id(communication)
-    news = change.interaction == "create" or communication.get("status") == "entered-in-error"
+    is_sent = change.interaction == "create" and communication.get("status") != "not-done"
+    news = is_sent or communication.get("status") == "entered-in-error"
     return [f"encounter/{id_}"] if id_ and news and is_message(communication) else []
 
 

@@ -83,7 +83,7 @@ async def test_a_patient_hears_nothing_of_another(sites: Sites) -> None:
         await ann.ask("subscription:join", {"subscription": id_})
         await here.put(weight("b-1", BEN), weight("a-1", ANN), weight("b-2", BEN), weight("a-2", ANN))
         bundles = await ann.hears("subscription:event", numbers_of_one, 2)
-        assert "b-1" not in str(bundles)
+        assert "Observation/b-1" not in str(bundles)
         assert [entry["resource"]["id"] for bundle in bundles for entry in bundle["entry"][1:]] == ["a-1", "a-2"]
 
 

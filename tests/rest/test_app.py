@@ -98,11 +98,21 @@ async def test_the_context_has_base_url_request_id_and_the_wish_for_an_asynchron
     assert server.context.state["respond_async"] is True
 
 
-@pytest.mark.parametrize(("encoding", "packed"), [("gzip, br", True), ("br", False), ("", False)])
-async def test_compression_when_it_is_on(encoding: str, packed: bool) -> None:
-    text = json.dumps({"resourceType": "Basic", "id": "x" * 9000}).encode()
-    server = Server(FhirResponse(text=text), compress_above=8192)
-    answer = await server.call("GET", "/fhir/Basic/1", {"Accept-Encoding": encoding})
+@pytest.mark.parametrize(
+    ("encoding", "browser", "size", "packed"),
+    [
+        ("gzip, br", True, 9000, True),
+        ("gzip, br", True, 900, False),
+        ("gzip, br", False, 9000, False),
+        ("br", True, 9000, False),
+        ("", True, 9000, False),
+    ],
+)
+async def test_compression_is_for_browsers(encoding: str, browser: bool, size: int, packed: bool) -> None:
+    text = json.dumps({"resourceType": "Basic", "id": "x" * size}).encode()
+    server = Server(FhirResponse(text=text))
+    headers = {"Accept-Encoding": encoding} | ({"Sec-Fetch-Mode": "cors"} if browser else {})
+    answer = await server.call("GET", "/fhir/Basic/1", headers)
     assert (answer.headers.get("content-encoding") == "gzip") == packed
     assert (gzip.decompress(answer.body) if packed else answer.body) == text
     assert int(answer.headers["content-length"]) == len(answer.body)

@@ -213,5 +213,15 @@ async def test_openapi_of_open_mode_asks_for_nothing(browser: httpx.AsyncClient)
     assert "401" not in described["paths"]["/Patient"]["get"]["responses"]
 
 
+async def test_what_pages_do_not_do(browser: httpx.AsyncClient) -> None:
+    for method in ("HEAD", "POST"):
+        answer = await browser.request(method, "/docs")
+        assert (answer.status_code, answer.headers["allow"]) == (405, "GET")
+    assert answer.json() == {"detail": "Method Not Allowed"}
+    answer = await browser.get("/docs/")
+    assert (answer.status_code, answer.headers["location"]) == (307, f"{ROOT}/docs")
+
+
 async def test_a_foreign_host_is_refused(browser: httpx.AsyncClient) -> None:
-    assert (await browser.get("/", headers={"Host": "evil.example"})).status_code == 421
+    for path in ("/", "/nothing-of-this-name"):
+        assert (await browser.get(path, headers={"Host": "evil.example"})).status_code == 421

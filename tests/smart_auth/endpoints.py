@@ -15,9 +15,9 @@ from typing import Any
 from urllib.parse import quote_plus, urlencode
 
 import httpx
-from fastapi import FastAPI
 from joserfc import jws
 from joserfc.jwk import ECKey, RSAKey
+from starlette.applications import Starlette
 
 from fhir_server import json
 from fhir_server.config import Settings
@@ -104,9 +104,8 @@ async def world(settings: Settings) -> AsyncIterator[World]:
         await database.prepare()
         auth = SmartAuth(settings, database, Repository(database, Clock(), query_seconds=20, max_pending=100))
         await auth.prepare()
-        app = FastAPI()
-        for module in (discovery, token_endpoint, introspection, revocation, registration, userinfo):
-            app.include_router(module.routes(auth))
+        modules = (discovery, token_endpoint, introspection, revocation, registration, userinfo)
+        app = Starlette(routes=[route for module in modules for route in module.routes(auth).routes])
         transport = httpx.ASGITransport(app, client=("127.0.0.1", 50_000))
         async with httpx.AsyncClient(transport=transport, base_url=ORIGIN) as http:
             made = World(auth, http)

@@ -315,6 +315,42 @@ async def test_many_requests_at_once_are_all_answered(here: Process) -> None:
     assert set(await asyncio.gather(*(here.status(header) for header in headers * 20))) == {200}
 
 
+async def test_rights_that_change_each_time_they_are_read_keep_nobody_out(
+    here: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    header = await here.header(user="doctor")
+    find, changed = here.tokens.find, []
+
+    async def and_change(token: str) -> Any:
+        live = await find(token)
+        # One role more each time, told to everybody while the rest of the principal is read.
+        changed.append(f"role-{len(changed)}")
+        await here.users.set_roles("doctor", tuple(changed))
+        return live
+
+    monkeypatch.setattr(here.tokens, "find", and_change)
+    made = await here.authenticator.authenticate(header, {})
+    assert made.roles == tuple(changed)
+    assert len(changed) == module._TRIES
+    assert here.authenticator.cached(header) is None
+
+
+async def test_rights_that_change_all_the_time_keep_nobody_waiting(here: Process) -> None:
+    headers = [await here.header(user="doctor") for _ in range(10)]
+
+    async def change() -> None:
+        while True:
+            await here.changes.announce()
+
+    changing = [asyncio.create_task(change()) for _ in range(8)]
+    try:
+        assert set(await asyncio.gather(*(here.status(header) for header in headers * 20))) == {200}
+    finally:
+        for one in changing:
+            one.cancel()
+        await asyncio.gather(*changing, return_exceptions=True)
+
+
 # ---- care -------------------------------------------------------------------------------------------------
 
 

@@ -16,9 +16,9 @@ from joserfc import jwt
 from joserfc.jwk import KeySet, OctKey
 
 from fhir_server.config import Settings
+from fhir_server.encryption.sealing import Sealer, make_file, rotate_file
 from fhir_server.storage.database import Database
 from smart_auth.keys import Keys
-from smart_auth.sealing import Sealer, make_file, rotate_file
 from smart_auth.store import now
 
 PRIVATE = {"d", "p", "q", "dp", "dq", "qi"}

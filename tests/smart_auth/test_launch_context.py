@@ -13,7 +13,7 @@ from fhir_server.access import Principal
 from fhir_server.access.principal import ANYONE, NOBODY
 from fhir_server.access.scopes import resource_scopes
 from fhir_server.config import Settings
-from fhir_server.context import FhirRequest
+from fhir_server.context import Context, FhirRequest
 from fhir_server.main import Server, running
 from fhir_server.outcomes import FhirError
 from fhir_server.registry import discover
@@ -68,10 +68,14 @@ class Desk:
         self._server = server
         self.auth = auth
 
-    async def ask(self, principal: Principal, *given: tuple[str, Any], auth: bool = True) -> Json:
+    def context(self, principal: Principal, auth: bool = True) -> Context:
         context = self._server.context(principal=principal)
         if auth:
             context.state["auth"] = self.auth
+        return context
+
+    async def ask(self, principal: Principal, *given: tuple[str, Any], auth: bool = True) -> Json:
+        context = self.context(principal, auth)
         named = {bool: "valueBoolean"}
         parameters = [{"name": name, named.get(type(value), "valueString"): value} for name, value in given]
         body = {"resourceType": "Parameters", **({"parameter": parameters} if parameters else {})}

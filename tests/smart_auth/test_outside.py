@@ -16,13 +16,15 @@ from urllib.parse import parse_qs, parse_qsl, urlsplit
 import httpx
 import pytest
 import uvicorn
-from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse
 from joserfc import jwt
 from joserfc.jwk import RSAKey
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
 
 from fhir_server import json
 from fhir_server.config import Settings
+from fhir_server.rest.router import Router
 from smart_auth import providers
 from smart_auth.codes import challenge_of
 from smart_auth.providers import providers_of
@@ -47,28 +49,29 @@ class Provider:
     codes: dict[str, dict[str, str]] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
 
-    def app(self) -> FastAPI:
-        app = FastAPI()
+    def app(self) -> Starlette:
+        router = Router()
 
-        @app.get("/.well-known/openid-configuration")
-        async def discovery() -> dict[str, str]:
+        @router.get("/.well-known/openid-configuration")
+        async def discovery(_: Request) -> JSONResponse:
             names = ("authorization_endpoint", "token_endpoint", "jwks_uri")
-            return {"issuer": self.calls_itself or self.issuer} | {name: f"{self.issuer}/{name}" for name in names}
+            urls = {name: f"{self.issuer}/{name}" for name in names}
+            return JSONResponse({"issuer": self.calls_itself or self.issuer} | urls)
 
-        @app.get("/jwks_uri")
-        async def keys() -> dict[str, Any]:
-            return {"keys": [self.published.as_dict(private=False)]}
+        @router.get("/jwks_uri")
+        async def keys(_: Request) -> JSONResponse:
+            return JSONResponse({"keys": [self.published.as_dict(private=False)]})
 
-        @app.post("/token_endpoint")
+        @router.post("/token_endpoint")
         async def token(request: Request) -> JSONResponse:
             return self.token(dict(parse_qsl((await request.body()).decode())), request.headers)
 
-        @app.get("/user")
+        @router.get("/user")
         async def user(request: Request) -> JSONResponse:
             good = request.headers.get("authorization") == "Bearer the-access-token"
             return JSONResponse({"id": 4711, "login": "ana", "email": "ana@mail.example"} if good else {})
 
-        return app
+        return Starlette(routes=router.routes)
 
     def token(self, form: dict[str, str], headers: Any) -> JSONResponse:
         asked = self.codes.pop(form.get("code", ""), None)

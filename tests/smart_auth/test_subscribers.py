@@ -285,6 +285,26 @@ async def test_rights_are_those_of_today(here: Here) -> None:
     assert list(map(str, narrowed.scopes)) == ["user/Patient.rs"]
 
 
+async def test_rights_that_change_each_time_they_are_read_are_those_read_last(
+    here: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = here.process
+    kept = await here.kept(header((await issue(here))[1]))
+    standing, changed = one.tokens.standing, list[str]()
+
+    async def and_change(token: bytes) -> Any:
+        found = await standing(token)
+        changed.append(f"role-{len(changed)}")
+        await one.users.set_roles("doctor", tuple(changed))
+        return found
+
+    monkeypatch.setattr(one.tokens, "standing", and_change)
+    made = await here.subscribers.again(kept)
+    assert made is not None
+    assert made.roles == tuple(changed)
+    assert len(changed) > 1
+
+
 async def test_another_process_knows_at_once(mongo_uri: str, database: str, here: Here) -> None:
     _, token = await issue(here)
     kept = await here.kept(header(token))

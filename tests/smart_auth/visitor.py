@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
 import httpx
-from fastapi import FastAPI
+from starlette.applications import Starlette
 
 from fhir_server.config import Settings
 from fhir_server.main import running
@@ -139,7 +139,7 @@ class World:
     """The pages, who can sign in, and what they can see."""
 
     auth: SmartAuth
-    app: FastAPI
+    app: Starlette
     settings: Settings
 
     def visitor(self, address: str = "127.0.0.1") -> Visitor:
@@ -197,9 +197,7 @@ async def world(settings: Settings, **changes: Any) -> AsyncIterator[World]:
         await auth.prepare()
         for name in ("auth_user", "auth_limit", "auth_session", "auth_link", "auth_request", "auth_grants"):
             await server.database.system[name].delete_many({})
-        app = FastAPI()
-        app.include_router(pages.routes(auth))
-        app.include_router(token_endpoint.routes(auth))
+        app = Starlette(routes=[*pages.routes(auth).routes, *token_endpoint.routes(auth).routes])
         made = World(auth, app, settings)
         await _people(made)
         await _resources(made)
@@ -211,7 +209,7 @@ async def fill(settings: Settings, redirect_uri: str = APP) -> None:
     async with running(settings) as server:
         auth = SmartAuth(settings, server.database, server.repository)
         await auth.prepare()
-        made = World(auth, FastAPI(), settings)
+        made = World(auth, Starlette(), settings)
         await _people(made, redirect_uri)
         await _resources(made)
 

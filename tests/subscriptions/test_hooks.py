@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from fhir_server.access.principal import ANYONE
 from fhir_server.change import Change
 from fhir_server.context import Context
+from fhir_server.outcomes import Conflict, FhirError, TooLarge
 from fhir_server.registry import Hook, on_change, registry
 from subscriptions.event import Event
 from subscriptions.hooks import Hooks
@@ -57,6 +59,17 @@ async def test_a_hook_that_fails_says_so(made: Plant) -> None:
     broken = Hooks(made.repository, lambda: None, {"watch": Hook("watch", (), (), fail)})  # type: ignore[arg-type, return-value]
     written = await made.put(observation("a"))
     with pytest.raises(RuntimeError):
+        await broken.run(event(written))
+
+
+@pytest.mark.parametrize(("refused", "again"), [(TooLarge("no"), False), (Conflict("not now"), True)])
+async def test_what_is_refused_for_good_stops_nothing_behind_it(refused: FhirError, again: bool, made: Plant) -> None:
+    async def refuse(ctx: Context, change: Change) -> None:
+        raise refused
+
+    broken = Hooks(made.repository, lambda: None, {"watch": Hook("watch", (), (), refuse)})  # type: ignore[arg-type, return-value]
+    written = await made.put(observation("a"))
+    with pytest.raises(FhirError) if again else nullcontext():
         await broken.run(event(written))
 
 

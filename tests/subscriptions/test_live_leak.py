@@ -236,7 +236,13 @@ class Court:
         ears = [ear for one in self.listeners for ear in one.ears.values()]
         counts = {id_: row["count"] for id_, row in (await self.people.rows([ear.id for ear in ears])).items()}
         if not await self.people.until(lambda: all(len(ear.told) >= counts[ear.id] for ear in ears)):
-            raise AssertionError([(ear.channel, len(ear.told), counts[ear.id]) for ear in ears])
+            late = [
+                (one.caller.name, ear.channel, len(ear.told), counts[ear.id], sorted(one.gone))
+                for one in self.listeners
+                for ear in one.ears.values()
+                if len(ear.told) < counts[ear.id]
+            ]
+            raise AssertionError(late)
 
     async def _counts(self, who: Listener) -> dict[str, int]:
         return {one.id: len(one.told) for one in who.ears.values()}
@@ -490,6 +496,7 @@ async def ended(court: Court) -> dict[str, After]:
     finally:
         people.held.set()
     await court.write(key, observation(key, A, note=[{"text": "secret"}]))
+    await court.settle()  # who is told later may not see it any more: the next write makes it another patient's
     await court.write(key, observation(key, B, hasMember=[ref("Observation/a-old")]))
     for one in found.values():
         one.counts = {row["count"] for row in (await people.rows(one.who.ears)).values()}

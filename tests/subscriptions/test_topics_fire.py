@@ -29,6 +29,7 @@ CANONICAL = (
     "http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition/capabilitystatement-subscriptiontopic-canonical"
 )
 PATIENCE = 60  # seconds
+STAFF = ("d", "e", "s")  # who takes part in what the cases tell of; a case accepts only those who work here
 _TEXT: Json = {"text": "x"}
 _SOMEBODY: Json = {"reference": "Patient/9"}
 # What R4 requires of these types and no topic looks at, so that the cases leave it out.
@@ -71,6 +72,8 @@ class Walk:
         self._cases = {f"{name}-{n}": (name, one) for name, own in cases.items() for n, one in enumerate(own)}
         self._subscriptions: dict[tuple[str, tuple[str, ...]], str] = {}
         self._heard: dict[str, list[str]] = {}  # foci by subscription, asked for at the end
+        for id_ in STAFF:
+            self._put(id_, {"resourceType": "Practitioner"})
         for id_, (_, case) in self._cases.items():
             self._put(id_, case.get("before"))
         for name, case in self._cases.values():

@@ -17,8 +17,11 @@ def examine(settings: Settings) -> Iterator[Finding]:
     if settings.open:
         yield warn("Sign-in", "none: open mode", "For trial only: whoever reaches the address changes everything.")
         return
-    master = settings.master_key_file or settings.data_dir / "master.key"
-    yield key_file("Master key", master, configured=settings.master_key_file is not None)
+    if settings.master_key:
+        yield ok("Master key", "in the environment")
+    else:
+        master = settings.master_key_file or settings.data_dir / "master.key"
+        yield key_file("Master key", master, configured=settings.master_key_file is not None)
     if settings.audit:
         audit = settings.audit_key_file or settings.data_dir / "audit.key"
         yield key_file("Audit key", audit, configured=settings.audit_key_file is not None)

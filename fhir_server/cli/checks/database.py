@@ -10,6 +10,7 @@ from typing import Any
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 
+from fhir_server.cli.checks.encryption import patient_keys
 from fhir_server.cli.checks.finding import Finding, fail, ok, warn
 from fhir_server.cli.database import is_transactional
 from fhir_server.config import Settings
@@ -35,6 +36,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
             yield lifetime(client)
             yield indexes(client, settings.database)
             yield clock(client)
+            yield patient_keys(client, settings)
     except MongodUnavailable as problem:
         text, _, advice = str(problem).partition("\n")
         yield fail("Database", text, advice)

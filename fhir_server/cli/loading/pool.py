@@ -23,7 +23,8 @@ class Pool:
     """Worker processes for as long as the block lasts; an interruption lets them finish their chunk."""
 
     def __init__(self, settings: Settings, workers: int, if_none_exist: bool) -> None:
-        context = get_context("spawn")
+        context = get_context("forkserver")  # the server is imported once for all of them
+        context.set_forkserver_preload(["fhir_server.main", work.__module__])
         self._job = Job(settings, if_none_exist, context.Queue(), context.Queue(), context.Event())
         self._processes: list[BaseProcess] = [context.Process(target=work, args=(self._job,)) for _ in range(workers)]
 

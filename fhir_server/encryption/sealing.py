@@ -32,25 +32,33 @@ class Sealer:
         Raises RuntimeError, naming the file, when it cannot be read or holds anything else.
         """
         try:
-            keys = [b64decode(line, validate=True) for line in path.read_text("ascii").split()]
-        except (OSError, UnicodeDecodeError, NotBase64) as error:
+            return cls.of_text(path.read_text("ascii"), str(path))
+        except (OSError, UnicodeDecodeError) as error:
             raise RuntimeError(f"The master key cannot be read from {path}: {type(error).__name__}.") from None
+
+    @classmethod
+    def of_text(cls, text: str, place: str) -> Sealer:
+        """The keys of such a text, from a `place` that the RuntimeError names."""
+        try:
+            keys = [b64decode(line, validate=True) for line in text.split()]
+        except (NotBase64, ValueError):
+            keys = []
         if not keys or any(len(key) != 32 for key in keys):
-            raise RuntimeError(f"{path} must hold master keys: 32 random bytes as base64, one in each line.")
+            raise RuntimeError(f"{place} must hold master keys: 32 random bytes as base64, one in each line.")
         return cls(keys)
 
-    def seal(self, data: bytes) -> bytes:
-        """The data, readable only with the master key."""
+    def seal(self, data: bytes, context: bytes = b"") -> bytes:
+        """The data, readable only with the master key, and only where the same context is named."""
         nonce = secrets.token_bytes(12)
         head = _FORM + self._first
-        return head + nonce + self._ciphers[self._first].encrypt(nonce, data, head)
+        return head + nonce + self._ciphers[self._first].encrypt(nonce, data, head + context)
 
-    def open(self, sealed: bytes) -> bytes:
-        """What was sealed. Raises ValueError when it was sealed under another key, or altered."""
+    def open(self, sealed: bytes, context: bytes = b"") -> bytes:
+        """What was sealed. Raises ValueError when that was under another key, for another context, or is altered."""
         if not self.knows(sealed):
             raise ValueError("sealed under another master key")
         try:
-            return self._ciphers[sealed[1:5]].decrypt(sealed[_NONCE], sealed[17:], sealed[:5])
+            return self._ciphers[sealed[1:5]].decrypt(sealed[_NONCE], sealed[17:], sealed[:5] + context)
         except InvalidTag:
             raise ValueError("what was sealed is altered") from None
 
