@@ -10,12 +10,15 @@ import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
 
 import httpx
+import pytest
 from socketio import AsyncClient
 
+import smart_auth.changes
 from fhir_server.config import Settings
 from fhir_server.context import FhirRequest
 from fhir_server.json import decode, encode
@@ -28,6 +31,7 @@ from smart_auth.users import User
 Json = dict[str, Any]
 T = TypeVar("T")
 SECONDS = 20.0  # after which nobody waits any longer
+MAILBOX = "mailbox"  # below the data directory
 
 ANN, BEN = "Patient/ann", "Patient/ben"
 DORA, DAN = "Practitioner/dora", "Practitioner/dan"  # doctors
@@ -136,14 +140,19 @@ class Actor:
         return found
 
     @asynccontextmanager
-    async def connect(self, namespace: str = "/") -> AsyncIterator[Ear]:
+    async def connect(self, namespace: str = "/", headers: dict[str, str] | None = None) -> AsyncIterator[Ear]:
         """A Socket.IO connection with the token, until the block ends."""
         client = AsyncClient(reconnection=False)
         ear = Ear(client, namespace)
         client.on("*", ear.take, namespace=namespace)
         auth = {"token": self.token}
         await client.connect(
-            self.issuer, auth=auth, namespaces=[namespace], transports=["websocket"], wait_timeout=SECONDS
+            self.issuer,
+            headers or {},
+            auth,
+            transports=["websocket"],
+            namespaces=[namespace],
+            wait_timeout=SECONDS,
         )
         try:
             yield ear
@@ -191,6 +200,21 @@ class Clinic:
         self.issuer = base.removesuffix("/fhir")
         self._loop, self._server, self._auth = loop, server, auth
 
+    @property
+    def mailbox(self) -> Path:
+        """The folder with the latest e-mail to each address, a file of that name."""
+        return self.settings.data_dir / MAILBOX
+
+    async def letter(self, address: str) -> str:
+        """The latest e-mail to the address, once it is there; it is taken out."""
+        file = self.mailbox / address
+        async with asyncio.timeout(SECONDS):
+            while not file.exists():
+                await asyncio.sleep(0.02)  # e-mail goes out after the answer; nothing tells that it has come
+        text = file.read_text()
+        file.unlink()
+        return text
+
     def do(self, work: Callable[[SmartAuth], Coroutine[Any, Any, T]]) -> T:
         """What `work` answers, in the office."""
         return asyncio.run_coroutine_threadsafe(work(self._auth), self._loop).result(60)
@@ -223,11 +247,36 @@ class Clinic:
             user = next(one for one in ROLES if one.partition("/")[2] == name)
             yield Actor(user, token, http, self.issuer)
 
+    @asynccontextmanager
+    async def newcomer(self) -> AsyncIterator[Actor]:
+        """A new patient of the test's own, with a token of theirs."""
+        user = self.patient("new")
+        name = user.partition("/")[2]
+        self.do(lambda auth: auth.users.add(User(name, fhir_user=user, roles=("patient",))))
+        grant = Grant(new_id(), "app", name, user, "patient/*.cruds user/*.cruds", context={"patient": name})
+        token = self.do(lambda auth: auth.tokens.issue(grant, seconds=3600)).access
+        async with httpx.AsyncClient(
+            base_url=f"{self.base}/", headers={"Authorization": f"Bearer {token}"}, timeout=SECONDS
+        ) as http:
+            yield Actor(user, token, http, self.issuer)
+
     def patient(self, name: str = "pat") -> str:
         """A new patient of the test's own, "Patient/…"."""
         reference = f"Patient/{name}-{uuid4().hex[:8]}"
         self.put(person(reference))
         return reference
+
+
+@contextmanager
+def quick_leases() -> Iterator[None]:
+    """Who changes rights waits until no other process uses those of before: a third of a second here, not a whole one.
+
+    The office is such another process. How long a lease lasts is not what these tests are about.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(smart_auth.changes, "LEASE", 0.3)
+        patch.setattr(smart_auth.changes, "MARGIN", 0.02)
+        yield
 
 
 @contextmanager
@@ -245,7 +294,7 @@ def open_clinic(base: str, settings: Settings) -> Iterator[Clinic]:
         server = await opened.__aenter__()
         auth = SmartAuth(settings, server.database, server.repository)
         await auth.prepare()
-        scopes = "patient/*.cruds user/*.cruds"
+        scopes = "openid fhirUser launch/patient patient/*.cruds user/*.cruds"
         await auth.clients.add(Client("app", "app", redirect_uris=("http://127.0.0.1/app",), scopes=scopes))
         for reference, named in ROLES.items():
             await auth.users.add(User(reference.partition("/")[2], fhir_user=reference, roles=(named,)))
@@ -270,6 +319,6 @@ def case(patient: str, *practitioners: str, **more: Any) -> Json:
         "class": {"system": ACT, "code": "VR"},
         "priority": {"coding": [{"system": PRIORITY, "code": "UR"}]},
         "subject": {"reference": patient},
-        "participant": [{"individual": {"reference": one}} for one in practitioners],
+        **({"participant": [{"individual": {"reference": one}} for one in practitioners]} if practitioners else {}),
         **more,
     }

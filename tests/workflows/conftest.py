@@ -8,20 +8,25 @@ import pytest
 
 from fhir_server.config import Settings
 from tests.conftest import serve
-from tests.workflows.clinic import Clinic, open_clinic
+from tests.workflows.clinic import MAILBOX, Clinic, open_clinic, quick_leases
+from tests.workflows.mailbox import delivering
 
 
 @pytest.fixture(scope="session")
 def clinic(mongo_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clinic]:
     data_dir = tmp_path_factory.mktemp("clinic")
-    settings = Settings(
-        mongodb_uri=mongo_uri,
-        database="t_clinic",
-        data_dir=data_dir,
-        port=0,
-        log_level="warning",
-        open=False,
-        guide=True,
-    )
-    with serve(settings) as base, open_clinic(base, settings) as clinic:
-        yield clinic
+    with delivering(data_dir / MAILBOX) as smtp_url:
+        settings = Settings(
+            mongodb_uri=mongo_uri,
+            database="t_clinic",
+            data_dir=data_dir,
+            port=0,
+            log_level="warning",
+            open=False,
+            guide=True,
+            self_registration=True,
+            smtp_url=smtp_url,
+            mail_from="no-reply@clinic.example",
+        )
+        with quick_leases(), serve(settings) as base, open_clinic(base, settings) as clinic:
+            yield clinic

@@ -7,6 +7,8 @@ Title: "Telemedicine case"
 Description: "A case that a team treats at a distance. Symptoms are Conditions or Observations in reasonReference, the diagnosis is a Condition in diagnosis, the treatment plan a CarePlan with this encounter; consultations and visits are encounters that are partOf it, and long care is grouped by an EpisodeOfCare."
 * identifier MS
 * status MS
+* statusHistory MS
+* statusHistory ^short = "Kept by the server"
 * class = $act#VR
 * class MS
 * priority 1..1 MS
@@ -87,10 +89,11 @@ Instance: assign
 InstanceOf: OperationDefinition
 Usage: #definition
 * insert Operates(assign, Assign, Encounter)
+* status = #active
 * instance = true
 * affectsState = true
 * title = "Assign workers to a case"
-* description = "Adds practitioners to Encounter.participant and to the case's CareTeam in one step and notifies them. Who is there already stays as it is."
+* description = "Adds practitioners to Encounter.participant and to the case's CareTeam in one step and notifies them; a planned case becomes triaged. Who is there already stays as it is. For those who work on the case, or anybody who may write it while nobody does; care that is not the caller's is not given (403)."
 * insert In(practitioner, 1, *, Reference, [[Who is assigned: Practitioner or PractitionerRole.]])
 * insert In(role, 0, 1, CodeableConcept, [[Their part in the case, for participant.type and the CareTeam's role.]])
 * insert Out(return, 1, 1, Bundle, [[The Encounter and the CareTeam as they are now, a collection.]])

@@ -76,6 +76,9 @@ Description: "The state of an emergency, made by the server: who has taken it, w
 * restriction.period 1..1 MS
 * restriction.period.end 1..1 MS
 * restriction.period.end ^short = "Escalated when nobody has accepted by then"
+* businessStatus MS
+* businessStatus from EscalationLevels (required)
+* businessStatus ^short = "How often it was escalated; absent while it was not"
 
 Profile: ResponderTask
 Parent: Task
@@ -131,6 +134,21 @@ Description: "What each one on duty is told: one Communication per recipient, ab
 * recipient only Reference(Practitioner or PractitionerRole)
 * sent 1..1 MS
 * payload 1..* MS
+
+CodeSystem: EscalationLevel
+Id: escalation-level
+Title: "Level of escalation"
+Description: "How often an emergency was told to everybody because nobody had answered in time."
+* insert Complete
+* #1 "Escalated once"
+* #2 "Escalated twice"
+* #3 "Escalated three times"
+
+ValueSet: EscalationLevels
+Id: escalation-levels
+Title: "Levels of escalation"
+Description: "All of them."
+* include codes from system EscalationLevel
 
 Instance: flag-status
 InstanceOf: SearchParameter
@@ -243,4 +261,5 @@ Description: "One of several, one for each recipient."
 * about = Reference(example-emergency)
 * recipient = Reference(example-doctor)
 * sent = "2025-05-30T10:58:01Z"
-* payload.contentString = "Emergency: chest pain"
+* payload.contentString = "Emergency, high priority."
+* reasonCode.text = "on duty by schedule"

@@ -40,6 +40,7 @@ Instance: mark-read
 InstanceOf: OperationDefinition
 Usage: #definition
 * insert Operates(mark-read, MarkRead, Communication)
+* status = #active
 * instance = true
 * type = true
 * affectsState = true

@@ -1,4 +1,17 @@
-// Who and what the examples are about.
+// How people are invited; who and what the examples are about.
+
+Instance: invite
+InstanceOf: OperationDefinition
+Usage: #definition
+* insert Operates(invite, Invite, Practitioner)
+* status = #active
+* instance = true
+* affectsState = true
+* title = "Invite a colleague"
+* description = "Sends a link by e-mail, with which a person of staff chooses their own user name and password. Administrators may, for who has no account yet."
+* insert In(email, 1, 1, string, [[Where the invitation goes.]])
+* insert In(role, 1, *, code, [[What the account may do: one of the server's roles of staff.]])
+* insert Out(expires, 1, 1, instant, [[Until when the link is good.]])
 
 Instance: example-patient
 InstanceOf: Patient

@@ -7,7 +7,7 @@ Description: "How much of a record somebody may see. The owner needs no consent:
 * insert Complete
 * #full "Full" "Read, and write a new version."
 * #limited "Limited" "Read, without what is labelled restricted or sensitive."
-* #emergency "Emergency" "Read what an emergency needs; in a consent that $break-glass wrote, what the role needs in one, for a short time, always audited and reviewed."
+* #emergency "Emergency" "Read what an emergency needs, which of records are patient summaries and advance directives; in a consent that $break-glass wrote, what the role needs in one, for a short time, always audited and reviewed."
 
 ValueSet: ShareLevels
 Id: share-levels
@@ -111,26 +111,28 @@ Instance: share
 InstanceOf: OperationDefinition
 Usage: #definition
 * insert Operates(share, Share, DocumentReference)
+* status = #active
 * instance = true
 * affectsState = true
 * title = "Share a record"
-* description = "Writes a sharing consent for the record and notifies the one it is shared with. Only its owner or one with full access may."
+* description = "Writes a sharing consent for each actor, in place of the one that the actor has, and notifies them. Only its owner, the patient or one with full access may."
 * insert In(actor, 1, *, Reference, [[With whom: Practitioner, PractitionerRole, Organization, CareTeam or RelatedPerson.]])
 * insert In(level, 1, 1, code, [[full, limited or emergency.]])
 * insert In(purpose, 0, 1, Coding, [[What for, of v3-ActReason; TREAT unless given.]])
 * insert In(period, 0, 1, Period, [[From when to when; without an end until revoked.]])
-* insert Out(return, 1, 1, Consent, [[The consent.]])
+* insert Out(return, 1, 1, Bundle, [[The consents, one for each actor: a collection. Who has the same consent already keeps it.]])
 
 Instance: revoke
 InstanceOf: OperationDefinition
 Usage: #definition
 * insert Operates(revoke, Revoke, DocumentReference)
+* status = #active
 * instance = true
 * affectsState = true
 * title = "Stop sharing a record"
-* description = "Makes the record's sharing consents inactive, those of one actor or all of them. It counts from the next request on, on live sockets too."
+* description = "Makes the record's sharing consents inactive, those of some actors or all of them, and what these have passed on. It counts from the next request on, on live sockets too."
 * insert In(actor, 0, *, Reference, [[Whose access ends; everyone's unless given.]])
-* insert Out(return, 1, 1, Bundle, [[The consents as they are now, a collection.]])
+* insert Out(return, 1, 1, Bundle, [[The consents that were ended, as they are now: a collection.]])
 
 Instance: break-glass
 InstanceOf: OperationDefinition
@@ -148,6 +150,35 @@ Usage: #definition
 * insert Out(task, 1, 1, Reference, [[The review that the privacy officer is to do.]])
 * insert Out(communication, 0, *, Reference, [[What privacy officers are told, one for each.]])
 * insert Out(period, 1, 1, Period, [[When the record is open.]])
+
+Instance: crypto-erase
+InstanceOf: OperationDefinition
+Usage: #definition
+* insert Operates(crypto-erase, CryptoErase, Patient)
+* status = #active
+* instance = true
+* affectsState = true
+* title = "Destroy a patient's keys"
+* description = "Makes what is sensitive of the patient unreadable for good: destroys the keys that it was encrypted with, deletes the resources and takes their ciphertext out of the store. Administrators and privacy officers may. Asked again, it answers the same."
+* insert In(reason, 1, 1, string, [[Why, in one's own words. It becomes part of the receipt.]])
+* insert Out(receipt, 1, 1, Reference, [[The Provenance that tells of it.]])
+* insert Out(destroyed, 1, 1, instant, [[When the keys were destroyed.]])
+* insert Out(key, 1, *, string, [[The id of a key that was destroyed.]])
+* parameter[+].name = #resources
+* parameter[=].use = #out
+* parameter[=].min = 0
+* parameter[=].max = "*"
+* parameter[=].documentation = "What had versions under these keys, by resource type."
+* parameter[=].part[0].name = #type
+* parameter[=].part[0].use = #out
+* parameter[=].part[0].min = 1
+* parameter[=].part[0].max = "1"
+* parameter[=].part[0].type = #code
+* parameter[=].part[1].name = #count
+* parameter[=].part[1].use = #out
+* parameter[=].part[1].min = 1
+* parameter[=].part[1].max = "1"
+* parameter[=].part[1].type = #integer
 
 Instance: topic-record
 InstanceOf: Basic
@@ -198,6 +229,16 @@ Description: "Restricted, and encrypted at rest under the patient's own key."
 * securityLabel = $confidentiality#R "restricted"
 * content.attachment.contentType = #application/pdf
 * content.attachment.url = "Binary/example-note"
+
+Instance: example-note
+InstanceOf: Binary
+Usage: #example
+Title: "Content of a sensitive record"
+Description: "Labelled itself, so that it is encrypted, too; whose key it is under follows from securityContext."
+* meta.security = RecordLabel#sensitive
+* contentType = #application/pdf
+* securityContext = Reference(example-patient)
+* data = "JVBERi0xLjQKJSVFT0YK"
 
 Instance: example-consent
 InstanceOf: SharingConsent

@@ -29,7 +29,7 @@ Profile: ReferralTask
 Parent: Task
 Id: referral-task
 Title: "Referral task"
-Description: "The state of a referral: requested, accepted or rejected, in-progress, completed. The recipient changes it by a plain write; Task/$respond is the same with less to send."
+Description: "The state of a referral: requested, accepted or rejected, in-progress, completed. The recipient changes it by a plain write; Task/$respond is the same with less to send. When a house was asked, the extension says who of it has answered; the server writes it."
 * focus 1..1 MS
 * focus only Reference(ServiceRequest)
 * status MS
@@ -73,6 +73,7 @@ Instance: respond
 InstanceOf: OperationDefinition
 Usage: #definition
 * insert Operates(respond, Respond, Task)
+* status = #active
 * instance = true
 * affectsState = true
 * title = "Answer a task"
@@ -133,12 +134,27 @@ Description: "The specialist has said yes."
 * requester = Reference(example-doctor)
 * owner = Reference(example-specialist-role)
 
+Instance: example-referral-declined
+InstanceOf: ReferralRequest
+Usage: #example
+Title: "A referral that was declined"
+Description: "Revoked, for nobody will do it."
+* status = #revoked
+* intent = #order
+* category[referral] = $sct#3457005 "Patient referral"
+* priority = #urgent
+* code.text = "Assessment of chest pain"
+* subject = Reference(example-patient)
+* authoredOn = "2025-05-30T09:10:00Z"
+* requester = Reference(example-doctor)
+* performer = Reference(example-specialist-role)
+
 Instance: example-referral-task-rejected
 InstanceOf: ReferralTask
 Usage: #example
 Title: "A referral, rejected"
 Description: "With the reason, which is required."
-* focus = Reference(example-referral)
+* focus = Reference(example-referral-declined)
 * status = #rejected
 * statusReason.text = "On leave until Monday"
 * intent = #order

@@ -104,6 +104,21 @@ Description: "Somebody joined a patient's care, or left it."
 * insert Modified(not)
 * insert Shape(CareTeam)
 
+Instance: topic-care-plan
+InstanceOf: Basic
+Usage: #definition
+Title: "Topic: care plans"
+Description: "How a patient is to be treated was written down or changed."
+* insert Topic(care-plan, CarePlan, Care plans, [[A care plan was written or changed.]])
+* insert Trigger(CarePlan, [[A care plan was created or updated.]])
+* insert On(create)
+* insert On(update)
+* insert Filter(CarePlan, patient, [[The patient.]])
+* insert Filter(CarePlan, encounter, [[The case.]])
+* insert Filter(CarePlan, status, [[The status that it has now.]])
+* insert Modified(not)
+* insert Shape(CarePlan)
+
 Instance: topic-prescription
 InstanceOf: Basic
 Usage: #definition

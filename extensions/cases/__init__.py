@@ -1,0 +1,1 @@
+"""Telemedicine cases: states, who works on them, their team and their documents (docs/workflows/cases.md)."""

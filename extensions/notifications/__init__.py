@@ -1,0 +1,1 @@
+"""Notifications: one Communication for each person, unread until they complete it (docs/workflows/notifications.md)."""
