@@ -1,4 +1,12 @@
 # The server alone: its database is a MongoDB replica set named by MONGODB_URI (see docker-compose.yml).
+FROM node:22-slim AS views
+WORKDIR /src/web_views/app
+COPY web_views/app/package.json web_views/app/package-lock.json ./
+COPY web_views/app/absent absent
+RUN npm ci --no-audit --no-fund
+COPY web_views/app ./
+RUN npm run build
+
 FROM python:3.12-slim AS build
 WORKDIR /src
 RUN python -m venv /opt/fhir-server
@@ -16,6 +24,7 @@ COPY workflow workflow
 COPY extensions extensions
 COPY ig ig
 COPY web_views web_views
+COPY --from=views /src/web_views/static/app web_views/static/app
 RUN pip install --no-cache-dir --no-deps --no-build-isolation .
 
 FROM python:3.12-slim

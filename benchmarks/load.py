@@ -146,6 +146,12 @@ class Load:
             self.window.latencies.append(latency)
             self.window.units += call.units
 
+    def silent(self, overdue: float) -> bool:
+        """A window without any answer says nothing: it stays open, as long as patience lasts."""
+        return overdue < self.plan.patience and not (
+            self.window.latencies or self.failed or self.wrong or self.throttled
+        )
+
     async def rest(self, seconds: float) -> None:
         """Sleep as long as the server asked for, but not past the end of the run."""
         end = perf_counter() + seconds
@@ -156,8 +162,8 @@ class Load:
         """Open and close the windows, and give up on answers that take too long."""
         for seconds in [self.plan.warm_up] + [self.plan.seconds] * self.plan.repetitions:
             end = perf_counter() + seconds
-            while not workers.done() and (left := end - perf_counter()) > 0:
-                await asyncio.wait([workers], timeout=min(left, 1.0))
+            while not workers.done() and ((left := end - perf_counter()) > 0 or self.silent(-left)):
+                await asyncio.wait([workers], timeout=min(max(left, 0.01), 1.0))
                 for connection in connections:
                     connection.abort_if_older(self.plan.patience)
             self.roll()

@@ -117,13 +117,7 @@ class Socket:
     @classmethod
     async def open(cls, where: Target, token: str, id_: str) -> Socket:
         """Connected and joined to the subscription."""
-        url = f"ws://{where.address}:{where.port}/socket.io/?EIO=4&transport=websocket"
-        connection = await connect(url, compression=None, max_queue=64)
-        assert str(await connection.recv()).startswith("0")
-        await connection.send("40" + msgspec.json.encode({"token": token}).decode())
-        while not str(message := await connection.recv()).startswith("40"):
-            if str(message).startswith("44"):
-                raise RuntimeError(f"refused: {message!r}")
+        connection = await connected(where, token)
         made = cls(connection, id_)
         await connection.send("420" + msgspec.json.encode(["subscription:join", {"subscription": id_}]).decode())
         while not str(message := await connection.recv()).startswith("430"):
@@ -150,6 +144,18 @@ class Socket:
                 for focus in focuses(data[0]):
                     self.repeated += focus in self.heard
                     self.heard[focus] = at
+
+
+async def connected(where: Target, token: str) -> ClientConnection:
+    """A connection to the root namespace."""
+    url = f"ws://{where.address}:{where.port}/socket.io/?EIO=4&transport=websocket"
+    connection = await connect(url, compression=None, max_queue=64)
+    assert str(await connection.recv()).startswith("0")
+    await connection.send("40" + msgspec.json.encode({"token": token}).decode())
+    while not str(message := await connection.recv()).startswith("40"):
+        if str(message).startswith("44"):
+            raise RuntimeError(f"refused: {message!r}")
+    return connection
 
 
 def focuses(bundle: Json) -> list[str]:

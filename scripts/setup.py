@@ -22,15 +22,15 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
-CLIENTS = ROOT / "tests" / "clients"
+JAVASCRIPT = (ROOT / "tests" / "clients", ROOT / "web_views" / "end_to_end")
 NO_VENV = """\
 This Python cannot make virtual environments: its `venv` or `ensurepip` module is missing.
 On Debian and Ubuntu:  apt-get install python3-venv"""
 NO_PACKAGES = """\
 Installing the pinned packages failed (see above). Without a network, point pip at a mirror or a directory of
 wheels, for example:  PIP_FIND_LINKS=/path/to/wheels make setup"""
-NO_CLIENTS = """\
-Note: %s, so the journeys of the JavaScript clients (tests/clients) will be skipped.
+NO_JAVASCRIPT = """\
+Note: %s, so the tests that need JavaScript packages (%s) will be skipped.
 On Debian and Ubuntu:  apt-get install nodejs npm"""
 
 
@@ -38,7 +38,8 @@ def main() -> None:
     dev = "--dev" in sys.argv[1:]
     install_python(dev)
     if dev:
-        install_clients()
+        for folder in JAVASCRIPT:
+            install_javascript(folder)
 
 
 def install_python(dev: bool) -> None:
@@ -88,19 +89,20 @@ def install(*arguments: str) -> None:
         sys.exit(f"{done.stdout}\n{NO_PACKAGES}")
 
 
-def install_clients() -> None:
-    """The JavaScript clients whose journeys the tests are, as their lock pins them, when npm is there."""
-    lock, stamp = CLIENTS / "package-lock.json", CLIENTS / "node_modules" / ".installed"
+def install_javascript(folder: Path) -> None:
+    """What a folder's lock pins, when npm is there: the clients of the tests, and what the browser modules need."""
+    lock, stamp = folder / "package-lock.json", folder / "node_modules" / ".installed"
     if not lock.exists() or (stamp.exists() and stamp.read_bytes() == lock.read_bytes()):
         return
+    name = folder.relative_to(ROOT)
     npm = shutil.which("npm")
     if npm is None:
-        print(NO_CLIENTS % "npm is not on this machine", flush=True)
+        print(NO_JAVASCRIPT % ("npm is not on this machine", name), flush=True)
         return
-    print("Installing package-lock.json into tests/clients", flush=True)
-    done = subprocess.run([npm, "ci"], cwd=CLIENTS, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    print(f"Installing package-lock.json into {name}", flush=True)
+    done = subprocess.run([npm, "ci"], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if done.returncode:
-        print(done.stdout + NO_CLIENTS % "npm could not install them", flush=True)
+        print(done.stdout + NO_JAVASCRIPT % ("npm could not install them", name), flush=True)
         return
     shutil.copy(lock, stamp)
 

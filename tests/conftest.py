@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from typing import Any
 import certifi
 import httpx
 import pytest
+import socketio  # noqa: F401  # whole, before realtime/protocol.py takes the server alone: tests are clients, too
 import uvicorn
 from argon2 import PasswordHasher
 from pymongo import MongoClient
@@ -52,6 +54,14 @@ def mongo_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         pytest.fail(problem, pytrace=False)
     with PrivateMongod(tmp_path_factory.mktemp("mongod"), cache_gb=0.5) as uri:
         yield uri
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ended_in_order() -> Iterator[None]:
+    """SIGTERM, as `timeout` sends it, ends a run like Ctrl-C: no mongod is left behind."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGTERM, before)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -54,7 +54,7 @@ def test_one_failure_of_whatever_kind_fails_the_whole(tmp_path: Path, capfd: pyt
     said = capfd.readouterr().out
     assert "this is told" in said
     end = said.splitlines()[-9:]
-    assert {line.split()[2]: line.partition("(exit ")[2] for line in end[:5]} == {
+    assert {line.split()[5]: line.partition("(exit ")[2] for line in end[:5]} == {
         "passes": "",
         "fails": "1)",
         "misses": "1)",

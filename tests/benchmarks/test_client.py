@@ -5,7 +5,7 @@ from itertools import pairwise
 from typing import cast
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.client import Answer, Connection, dechunk
@@ -51,6 +51,7 @@ def chunked(body: bytes, sizes: list[int]) -> bytes:
     return out + b"0\r\n\r\n"
 
 
+@settings(deadline=None)  # how long one takes is the machine's
 @given(
     body=st.binary(max_size=300),
     status=st.sampled_from([200, 201, 404]),

@@ -65,6 +65,14 @@ def test_the_median_is_over_whole_windows_after_the_warm_up() -> None:
     assert (found.server_cpu, found.database_cpu) == (75.0, 37.5)
 
 
+def test_a_window_without_an_answer_stays_open_as_long_as_patience_lasts() -> None:
+    load = Load(Plan(patience=5), Usage)
+    assert load.silent(4.9)
+    assert not load.silent(5)
+    load.take(call(None), Answer(200, b"", b""), 0.010, False)
+    assert not load.silent(0)
+
+
 @pytest.mark.parametrize(("server", "others"), [(1.0, 1.5), (0.0, 0.0)])
 def test_what_others_used_is_known_when_the_server_is(server: float, others: float) -> None:
     load = Load(Plan(), Usage)

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import subprocess
-import sys
 import zlib
 from collections.abc import Awaitable, Callable
 from datetime import date
@@ -19,6 +16,7 @@ from fhir_server.context import FhirRequest
 from fhir_server.demo.clinic import bundles
 from fhir_server.json import decode
 from fhir_server.main import Server, running
+from tests.cli.here import here
 
 Json = dict[str, Any]
 SIZE = sum(len(bundle["entry"]) for bundle in bundles())
@@ -107,7 +105,8 @@ def test_dates_can_be_counted_from_another_day(empty: Settings) -> None:
 
 
 def test_the_command_says_what_it_did(empty: Settings) -> None:
-    environment = os.environ | {"FHIR_MONGODB_URI": empty.mongodb_uri or "", "FHIR_DATABASE": empty.database}
-    command = [sys.executable, "-m", "fhir_server.cli", "demo", "--data-dir", str(empty.data_dir)]
-    said = [subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout for _ in "12"]
-    assert said == [f"Demo clinic: {SIZE} resources written.\n", "Demo clinic: nothing to do.\n"]
+    named = {"FHIR_MONGODB_URI": empty.mongodb_uri or "", "FHIR_DATABASE": empty.database}
+    said = [here("demo", "--data-dir", empty.data_dir, **named) for _ in "12"]
+    assert [one.returncode for one in said] == [0, 0]
+    assert said[0].stdout.splitlines()[-1] == f"Demo clinic: {SIZE} resources written."
+    assert said[1].stdout == "Demo clinic: nothing to do.\n"

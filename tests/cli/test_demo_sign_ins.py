@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +17,8 @@ from fhir_server.cli._sign_ins import FILE, SIGN_INS, make_sign_ins, read_sign_i
 from fhir_server.config import Settings
 from fhir_server.main import running
 from smart_auth.service import SmartAuth
-from tests.cli.serving import Serving, command, serving
+from tests.cli.here import here
+from tests.cli.serving import Serving, serving
 from tests.smart_auth.visitor import Reader
 
 LINE = re.compile(r"^    (\w+) +(\S{16}) +(.+), ([\w-]+)$", re.M)
@@ -80,13 +82,23 @@ def sign_in(browser: httpx.Client, login: str, password: str) -> httpx.Response:
 @pytest.mark.parametrize("one", SIGN_INS, ids=LOGINS)
 def test_each_is_somebody_in_the_record(clinic: Clinic, one: tuple[str, str, str, str]) -> None:
     login, name, _, fhir_user = one
-    ended = command("token", "--data-dir", str(clinic.data_dir), "--user", login, "--scope", "user/*.rs")
+    ended = here("token", "--data-dir", clinic.data_dir, "--user", login, "--scope", "user/*.rs")
     assert ended.returncode == 0, ended.stderr
     headers = {"Authorization": f"Bearer {ended.stdout.strip()}"}
     answer = httpx.get(f"{clinic.server.base}/{fhir_user}", headers=headers)
     assert answer.status_code == 200, answer.text
     family = name.split()[-1]
     assert family in answer.text
+
+
+def test_they_are_the_same_after_a_restart(clinic: Clinic) -> None:
+    """The last that is asked of this clinic. In open mode they are not told; what was made stays."""
+    told = LINE.findall(clinic.server.banner)
+    assert clinic.server.signal(signal.SIGTERM) == 0
+    with serving(clinic.data_dir, "--demo", "--open") as opened:
+        assert not LINE.findall(opened.banner)
+    with serving(clinic.data_dir, "--demo", FHIR_OPEN="false") as second:
+        assert LINE.findall(second.banner) == told
 
 
 async def test_a_second_time_nothing_is_new(settings: Settings, tmp_path: Path) -> None:
@@ -110,20 +122,10 @@ async def test_a_second_time_nothing_is_new(settings: Settings, tmp_path: Path) 
         assert administrator is not None
 
 
-def test_they_are_the_same_after_a_restart(tmp_path: Path) -> None:
-    """In open mode they are not told; what was made stays."""
-    with serving(tmp_path, "--demo", FHIR_OPEN="false", FHIR_GUIDE="false") as first:
-        told = LINE.findall(first.banner)
-    with serving(tmp_path, "--demo", "--open", FHIR_GUIDE="false") as opened:
-        assert not LINE.findall(opened.banner)
-    with serving(tmp_path, "--demo", FHIR_OPEN="false", FHIR_GUIDE="false") as second:
-        assert LINE.findall(second.banner) == told
-
-
 def test_the_command_alone_says_where_they_are(settings: Settings, tmp_path: Path) -> None:
     """As in a container, whose banner nobody sees."""
     named = {"FHIR_MONGODB_URI": settings.mongodb_uri or "", "FHIR_DATABASE": f"{settings.database}_alone"}
-    said = [command("demo", "--data-dir", str(tmp_path), **named).stdout for _ in "12"]
+    said = [here("demo", "--data-dir", tmp_path, **named).stdout for _ in "12"]
     assert f"Demo sign-ins: {tmp_path / FILE}" in said[0].splitlines()
     assert "Demo sign-ins" not in said[1]
     passwords = read_sign_ins(tmp_path)
@@ -136,4 +138,4 @@ def test_without_the_demo_nobody_is_there(tmp_path: Path) -> None:
         assert "Demo sign-ins" not in server.banner
         assert "SMART on FHIR" in server.banner
     assert not (tmp_path / FILE).exists()
-    assert command("user", "list", "--data-dir", str(tmp_path)).stdout == ""
+    assert here("user", "list", "--data-dir", tmp_path).stdout == ""

@@ -15,11 +15,11 @@ from fhir_server.cli.checks.finding import Level
 from fhir_server.config import Settings
 from fhir_server.storage.database import Database
 from fhir_server.storage.embedded import PrivateMongod, locate
-from tests.cli.serving import command
+from tests.cli.here import here
 
 
 def test_a_machine_before_its_first_start(tmp_path: Path) -> None:
-    ended = command("doctor", "--port", "0", "--data-dir", str(tmp_path / "new"))
+    ended = here("doctor", "--port", "0", "--data-dir", tmp_path / "new")
     assert ended.returncode == 0, ended.stdout
     assert "FAIL" not in ended.stdout
     assert not (tmp_path / "new").exists(), "a look around leaves nothing behind"
@@ -27,7 +27,7 @@ def test_a_machine_before_its_first_start(tmp_path: Path) -> None:
 
 def test_beside_a_running_database(tmp_path: Path) -> None:
     with PrivateMongod(tmp_path) as uri:
-        ended = command("doctor", "--port", "0", "--data-dir", str(tmp_path))
+        ended = here("doctor", "--port", "0", "--data-dir", tmp_path)
         assert ended.returncode == 0, ended.stdout
         assert "Replica set     fhir, 1 member(s)" in ended.stdout
         assert "end after 10 s" in ended.stdout
@@ -37,7 +37,7 @@ def test_beside_a_running_database(tmp_path: Path) -> None:
 def test_failures_have_advice_and_an_exit_code(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        ended = command("doctor", "--port", str(port), "--data-dir", str(tmp_path), MONGOD="/nowhere")
+        ended = here("doctor", "--port", port, "--data-dir", tmp_path, MONGOD="/nowhere")
     assert ended.returncode == 1
     assert "FAIL mongod" in ended.stdout
     assert "FAIL Port" in ended.stdout
@@ -46,7 +46,8 @@ def test_failures_have_advice_and_an_exit_code(tmp_path: Path) -> None:
 
 def test_a_database_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     uri = f"mongodb://%2F{str(tmp_path)[1:].replace('/', '%2F')}%2Fnone.sock"
-    ended = command("doctor", "--port", "0", MONGODB_URI=uri)
+    monkeypatch.setattr(database_checks, "_ANSWER_SECONDS", 0.1)  # as long as it is waited for
+    ended = here("doctor", "--port", "0", MONGODB_URI=uri)
     assert ended.returncode == 1
     assert "FAIL Database        does not answer" in ended.stdout
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.cli.serving import Serving, command, serving
+from tests.cli.here import here
+from tests.cli.serving import Serving, serving
 
 WELL_KNOWN = (
     "/.well-known/smart-configuration",
@@ -42,8 +43,9 @@ def root(server: Serving) -> str:
 @pytest.mark.parametrize("way", ["option", "variable"])
 def test_it_listens_on_loopback_only(tmp_path: Path, host: str, way: str) -> None:
     option, variables = (["--open"], {}) if way == "option" else ([], {"FHIR_OPEN": "true"})
-    ended = command("serve", *option, "--host", host, "--data-dir", str(tmp_path), **variables)
+    ended = here("serve", *option, "--host", host, "--data-dir", tmp_path, **variables)
     assert ended.returncode == 1
+    assert "no sign-in" in ended.stderr
     assert f"listens on loopback only, not on {host}" in ended.stderr
     assert not list(tmp_path.iterdir())
 
@@ -95,7 +97,7 @@ def test_what_strangers_may_see(closed: tuple[Serving, Path], path: str) -> None
 
 def test_strangers_are_not_told_how_much_there_is(closed: tuple[Serving, Path]) -> None:
     server, data_dir = closed
-    made = command("token", "--data-dir", str(data_dir), "--scope", "system/*.cruds")
+    made = here("token", "--data-dir", data_dir, "--scope", "system/*.cruds")
     headers = {"Authorization": f"Bearer {made.stdout.strip()}", "Content-Type": "application/fhir+json"}
     for number in range(3):
         patient = {"resourceType": "Patient", "id": f"secret-{number}", "name": [{"family": "Zzyzx"}]}

@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from fhir_server.config import Settings
+from tests.cli.here import here
 from tests.packages.making import eyes, packed, value_set
 
 
 def run(settings: Settings, *arguments: object) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"FHIR_MONGODB_URI": settings.mongodb_uri or "", "FHIR_DATABASE": settings.database}
-    command = [
-        sys.executable,
-        "-m",
-        "fhir_server.cli",
-        "package",
-        *map(str, arguments),
-        "--data-dir",
-        settings.data_dir,
-    ]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    named = {"FHIR_MONGODB_URI": settings.mongodb_uri or "", "FHIR_DATABASE": settings.database}
+    return here("package", *arguments, "--data-dir", settings.data_dir, **named)
 
 
 def test_a_package_comes_and_goes(settings: Settings, tmp_path: Path) -> None:

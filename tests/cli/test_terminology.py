@@ -14,6 +14,7 @@ from uuid import uuid4
 import pytest
 from pymongo import MongoClient
 
+from tests.cli.here import here
 from tests.cli.serving import ROOT, clean_environment
 from tests.terminology import releases
 
@@ -42,22 +43,17 @@ class Command:
 
     def __init__(self, uri: str, prefix: str, data_dir: Path) -> None:
         self.uri, self.prefix = uri, prefix
-        self._environment = {**clean_environment(), "MONGODB_URI": uri, "FHIR_DATABASE": prefix}
-        self._environment |= {"FHIR_DATA_DIR": str(data_dir), "COLUMNS": "80"}
-
-    def line(self, *arguments: object) -> list[str]:
-        return [sys.executable, "-m", "fhir_server.cli", "terminology", *map(str, arguments)]
+        self._environment = {"MONGODB_URI": uri, "FHIR_DATABASE": prefix, "FHIR_DATA_DIR": str(data_dir)}
+        self._environment["COLUMNS"] = "80"
 
     def run(self, *arguments: object) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            self.line(*arguments), cwd=ROOT, env=self._environment, capture_output=True, text=True, timeout=120
-        )
+        return here("terminology", *arguments, **self._environment)
 
     def stopped(self, number: signal.Signals, at: str, *arguments: object) -> int:
-        """Run it, send a signal when it says so, and answer its exit code."""
-        with subprocess.Popen(
-            self.line(*arguments), cwd=ROOT, env=self._environment, stderr=subprocess.PIPE, text=True
-        ) as process:
+        """Run it as a process, send a signal when it says so, and answer its exit code."""
+        line = [sys.executable, "-m", "fhir_server.cli", "terminology", *map(str, arguments)]
+        environment = clean_environment() | self._environment
+        with subprocess.Popen(line, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True) as process:
             assert process.stderr is not None
             for said in process.stderr:
                 if at in said:
@@ -166,11 +162,11 @@ def test_a_stopped_load_goes_on(
 ) -> None:
     for _ in range(5):
         code = fhir_terminology.stopped(number, at, "load", large)
-        if code:
+        if is_unfinished := "unfinished" in fhir_terminology.run("list").stdout:
             break
         fhir_terminology.run("remove", "http://loinc.org")  # it was done before the signal came
+    assert is_unfinished
     assert code == (-number if number is signal.SIGKILL else 130)
-    assert "unfinished" in fhir_terminology.run("list").stdout
     assert fhir_terminology.rows() != []
     done = fhir_terminology.run("load", large)
     assert done.stdout == "http://loinc.org|9.1: 5,010 concepts are loaded.\n", done.stderr

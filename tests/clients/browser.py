@@ -16,7 +16,7 @@ PLACES = ("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chr
 
 
 @contextmanager
-def chromium() -> Iterator[Browser]:
+def chromium(*options: str) -> Iterator[Browser]:
     """The machine's Chromium, or the one that playwright has installed; skips when there is none."""
     with sync_playwright() as playwright:
         own = Path(playwright.chromium.executable_path)
@@ -24,7 +24,7 @@ def chromium() -> Iterator[Browser]:
         if found is None and not own.exists():
             missing("no Chromium: install one, or run `.venv/bin/playwright install --with-deps chromium`")
         # Without a sandbox: containers seldom allow one, and only our own pages are opened.
-        browser = playwright.chromium.launch(executable_path=found or str(own), args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=found or str(own), args=["--no-sandbox", *options])
         try:
             yield browser
         finally:

@@ -23,6 +23,7 @@ PROFILES = {one["url"] for one in DEFINED.values() if one["resourceType"] == "St
 EXPECTED = {
     "Communication.meta.security[0]",
     "DocumentReference.meta.security[0]",
+    "Binary.meta.security[0]",
     "AuditEvent.entity[1].type",
     "Consent.policyRule",
     "Endpoint.connectionType",

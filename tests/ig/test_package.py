@@ -72,7 +72,8 @@ def test_names_are_its_own_and_said_once() -> None:
             assert (one["version"], one["publisher"]) == ("0.1.0", "The FHIR server project")
 
 
-EXTENSIONS = {"subscriber"}  # in whose name notifications are sent: neither R4 nor HL7 has it
+# In whose name notifications are sent, and people's public keys: neither R4 nor HL7 has them.
+EXTENSIONS = {"subscriber", "encryption-key"}
 
 
 def test_it_defines_no_other_extension() -> None:
@@ -165,10 +166,11 @@ def test_a_topic_names_what_is_there(topic: Json) -> None:
 
 
 def test_operations_are_drafts_until_they_are_built() -> None:
+    import extensions
     from fhir_server import operations
     from fhir_server.registry import discover
 
-    built = discover(operations).operations
+    built = discover(operations, extensions).operations
     for one in of_type("OperationDefinition"):
         assert one["status"] == ("active" if one["code"] in built else "draft"), one["code"]
 

@@ -30,6 +30,7 @@ FINDS = {
     "Encounter?class=VR&planned-start=ge2025-06-02&_sort=planned-start": {"example-consultation"},
     "Communication?in-response-to=example-chat": {"example-receipt"},
     "Communication?about=Flag/example-emergency": {"example-alert"},
+    "Practitioner?encryption-key=GpitUBNLs-xmY1u1VabAlt9DPhWOW7pyxced68Wa7dU": {"example-cardiologist"},
     "AuditEvent?purpose=BTG": {EXAMPLES["AuditEvent/example-audit-emergency"]["recorded"]},
     "BiologicallyDerivedProduct?blood-group=o-negative&expiration-date=gt2025-07-01": {"example-blood-unit"},
     "BiologicallyDerivedProduct?status=unavailable&product-status=allocated": {"example-blood-unit-allocated"},

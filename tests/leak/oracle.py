@@ -29,7 +29,7 @@ _SCOPE = re.compile(r"(patient|user|system)/(\*|[A-Za-z]+)\.([a-z*]+)(?:\?(\S+))
 _VERSION_1 = {"read": "rs", "write": "cud", "*": "cruds"}
 # Where the parameters of the granular scopes of this test look. Codes by their system, or any.
 _TOKENS = {"category": "category", "clinical-status": "clinicalStatus", "status": "status", "code": "code"}
-_TOKENS |= {"class": "class", "priority": "priority", "performer": "performerType"}
+_TOKENS |= {"class": "class", "priority": "priority", "performer": "performerType", "type": "type"}
 CONFIDENTIAL = [
     (f"{TERMINOLOGY}/v3-Confidentiality", "R"),
     (f"{TERMINOLOGY}/v3-Confidentiality", "V"),
@@ -285,6 +285,8 @@ class Role:
                 return self._panel(resource, action)
             case "limited":
                 return not is_confidential(resource)
+            case "told":
+                return not has_label(resource, TEAM)
             case "basic":
                 criterion = POLICY["basic"].get(type_)
                 return criterion is not None and (not criterion or fits(resource, *criterion.split("=", 1)))
