@@ -17,7 +17,7 @@ from typing import Any
 from fhir_server.access.consents import Caller
 from fhir_server.access.principal import NOBODY, Principal
 from fhir_server.access.scopes import Scope, resource_scopes
-from fhir_server.outcomes import FhirError, SignInRequired, Unavailable
+from fhir_server.outcomes import FhirError, SignInRequired
 from fhir_server.storage.repository import Repository
 from smart_auth.bearings import STAFF, bearings, sees_panel
 from smart_auth.changes import Changes, seconds
