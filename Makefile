@@ -21,6 +21,7 @@ run: setup ## Serve at http://127.0.0.1:8080 with demo data; settings: make run 
 	@exec $(BIN)/fhir-server serve --demo $(if $(PORT),--port $(PORT)) $(ARGS)
 
 test: dev ## Run all tests; a part of them: make test ARGS="tests/search -k token"
+	@$(BIN)/python -m scripts.browser
 	@$(BIN)/python -m $(if $(ARGS),pytest $(ARGS),scripts.run_tests)
 
 check: dev ## Lint, formatting, strict types, import floors, and the same of the views.

@@ -8,35 +8,28 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
-from shutil import which
 from urllib.parse import urlencode
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from fhir_server.config import Settings
 from smart_auth.codes import challenge_of
+from tests.clients.browser import chromium as opened_chromium
 from tests.conftest import serve
 from tests.smart_auth.visitor import VERIFIER, fill
 
-_CHROMIUM = which("chromium") or which("chromium-browser") or which("google-chrome")
 _APP_PAGE = b"<!doctype html><html lang=en><title>App</title><h1>The app</h1><p id=said></p>"
 
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """The browser of a module; tests that need it skip where there is none.
+    """The browser of a module.
 
     While it is open, playwright's loop runs in this thread, and no test may be async: so it ends with the module.
     """
-    with sync_playwright() as playwright:
-        path = _CHROMIUM or playwright.chromium.executable_path
-        if not Path(path).exists():
-            pytest.skip("needs Chromium: install it, or run `playwright install chromium`")
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+    with opened_chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture

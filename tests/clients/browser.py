@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from scripts.browser import WAYS_OUT
+from scripts.browser import chromium as installed
 from tests.clients.node import missing
 from tests.clients.world import PASSWORDS
-
-PLACES = ("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome")
 
 
 @contextmanager
 def chromium(*options: str) -> Iterator[Browser]:
     """The machine's Chromium, or the one that playwright has installed; skips when there is none."""
+    path = installed()
+    if path is None:
+        missing(f"no Chromium: {WAYS_OUT}")
     with sync_playwright() as playwright:
-        own = Path(playwright.chromium.executable_path)
-        found = next((place for place in PLACES if Path(place).exists()), None) or shutil.which("chromium")
-        if found is None and not own.exists():
-            missing("no Chromium: install one, or run `.venv/bin/playwright install --with-deps chromium`")
         # Without a sandbox: containers seldom allow one, and only our own pages are opened.
-        browser = playwright.chromium.launch(executable_path=found or str(own), args=["--no-sandbox", *options])
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", *options])
         try:
             yield browser
         finally:
