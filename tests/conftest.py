@@ -15,6 +15,7 @@ from typing import Any
 
 import certifi
 import httpx
+import hypothesis
 import pytest
 import socketio  # noqa: F401  # whole, before realtime/protocol.py takes the server alone: tests are clients, too
 import uvicorn
@@ -31,6 +32,14 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 keep_bytecode()
+# No test is measured by the clock: a machine that is busy is not a failure.
+hypothesis.settings.register_profile(
+    "untimed",
+    hypothesis.settings.default,
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("untimed")
 # Most tests count what they stored themselves; tests/ig loads the guide.
 os.environ.setdefault("FHIR_GUIDE", "false")
 # And most ask nothing of who calls; tests/smart_auth, tests/leak and tests/clients do.

@@ -66,7 +66,7 @@ async def one(store: Store, search: Search, where: Place) -> Found | None:
     found = await store.groups.find_one({"_id": where.group})
     if found is None:
         return None
-    return next((event for event in _events(found, search) if event.where == where), None)
+    return next((event for event in _events(found, search, where.index) if event.where == where), None)
 
 
 async def newest(
@@ -95,12 +95,13 @@ def _order(at: int, where: Place) -> tuple[int, str, int, int]:
     return at, where.group, where.index, where.patient
 
 
-def _events(found: Mapping[str, Any], search: Search) -> Iterable[Found]:
+def _events(found: Mapping[str, Any], search: Search, only: int | None = None) -> Iterable[Found]:
+    """The AuditEvents of a group that fit, the last first; with `only`, those of one entry."""
     wanted, at = candidates(search.filter), found["t"]
     needed = list(_needed(wanted))
-    entries = lines.decode(found["e"])
-    for index in range(len(entries) - 1, -1, -1):
-        entry = entries[index]
+    for index, entry in lines.picked(found["e"], needed):
+        if only is not None and index != only:
+            continue
         # What holds for a group holds for its entry, which is much cheaper to judge than the AuditEvent.
         names = lines.names((entry,))
         if any(names.isdisjoint(some) for some in needed):
@@ -113,10 +114,10 @@ def _events(found: Mapping[str, Any], search: Search) -> Iterable[Found]:
                 yield Found(where, at, json.encode(event).decode())
 
 
-def _needed(wanted: Mapping[str, Any]) -> Iterable[frozenset[Any]]:
-    """Sets of keys: of each of them an entry must have one."""
+def _needed(wanted: Mapping[str, Any]) -> Iterable[frozenset[str]]:
+    """Sets of names: of each of them an entry must have one."""
     if "k" in wanted:
-        yield frozenset(wanted["k"]["$in"])
+        yield frozenset(name for name in wanted["k"]["$in"] if isinstance(name, str))
     for clause in wanted.get("$and", ()):
         yield from _needed(clause)
 

@@ -8,14 +8,16 @@ left out.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator
+from functools import lru_cache
 from typing import Any
 
 import msgspec
 
 from fhir_server.audit.entry import MAX_PATIENTS, MAX_QUERY, NOBODY, Agent, Entry
 
-MAX_ENTRIES = 1000
+MAX_ENTRIES = 4000  # a group's journal write and its keys are shared by so many
 MAX_BYTES = 1024 * 1024  # of one group, more only for a single entry; a document holds 16 MB
 _encode = msgspec.json.Encoder().encode
 _BRACE = ord("{")
@@ -24,18 +26,24 @@ _BRACE = ord("{")
 class Lines:
     """The entries of one group, and the text that they are."""
 
-    __slots__ = ("_agents", "_parts", "entries", "size")
+    __slots__ = ("_agents", "_number", "_parts", "_recent", "entries", "size")
 
     def __init__(self) -> None:
         self.entries: list[Entry] = []
         self.size = 0  # bytes
         self._parts: list[bytes] = []
         self._agents: dict[Agent, int] = {}
+        self._recent = NOBODY  # an agent is found by what it is, which takes a while: most often it is the last one
+        self._number = -1
 
     def encode(self, entry: Entry) -> bytes:
         """The line of an entry, to be given to `add`; before it that of its agent, when it is the first one's."""
-        number = self._agents.get(entry.agent)
+        agent = entry.agent
+        if agent is self._recent and self._number >= 0:
+            return _line(entry, self._number)
+        number = self._agents.get(agent)
         if number is not None:
+            self._recent, self._number = agent, number
             return _line(entry, number)
         number = len(self._agents)
         return b"%b\n%b" % (_encode({str(number): entry.agent}), _line(entry, number))
@@ -141,6 +149,35 @@ def decode(text: str) -> list[Entry]:
     return found
 
 
+def picked(text: str, needed: Iterable[Collection[str]]) -> Iterator[tuple[int, Entry]]:
+    """The entries that may have one of the `names` in each of these, and their places in the group, the last first.
+
+    Few are read: what has a name of a patient or resource has its id somewhere in its line.
+    """
+    if text.startswith("[["):  # of an earlier version
+        yield from reversed([*enumerate(_decode_list(text))])
+        return
+    every = text.split("\n")
+    agents: dict[int, Agent] = {}
+    for line in every:
+        if line.startswith("{"):
+            agents |= _decode_agents(line)
+    users = {f"a{agent.user}" for agent in agents.values()}
+    # Agents stand in other lines; where there are none, in the entries, as in earlier versions.
+    sets = [some for some in needed if agents and users.isdisjoint(some)]
+    parts = [[_part(name) for name in some if not name.startswith("a")] for some in sets]
+    rows = [line for line in every if line and not line.startswith("{")]
+    for place in range(len(rows) - 1, -1, -1):
+        row = rows[place]
+        if all(any(part in row for part in some) for some in parts):
+            yield place, _entry(_decode_line(row), agents)
+
+
+def _part(name: str) -> str:
+    """What a line has of a name, as JSON."""
+    return _encode(name[1:].rpartition("/")[2])[1:-1].decode()
+
+
 def salvaged(data: bytes) -> list[Entry]:
     """The entries of a file that its process did not finish: without those of which only a part was written."""
     agents: dict[int, Agent] = {}
@@ -165,9 +202,18 @@ def _entry(line: _Line, agents: dict[int, Agent]) -> Entry:
 # ---- keys ----------------------------------------------------------------------------------------------
 
 
-def key(name: str) -> int:
-    """A name as it is indexed, short: what two names share, a search tells apart by the entries themselves."""
-    return zlib.crc32(name.encode(errors="replace")) - 0x8000_0000
+def key(name: str, before: int = 0) -> int:
+    """A name as it is indexed, short: what two names share, a search tells apart by the entries themselves.
+
+    `before` is `begun` of what the name begins with.
+    """
+    return zlib.crc32(name.encode(errors="replace"), before) - 0x8000_0000
+
+
+@lru_cache(1024)
+def begun(start: str) -> int:
+    """The way of `key` through the beginning that many names share."""
+    return zlib.crc32(start.encode(errors="replace"))
 
 
 def names(entries: Iterable[Entry]) -> set[str]:
@@ -186,5 +232,17 @@ def names(entries: Iterable[Entry]) -> set[str]:
 
 
 def keys(entries: Iterable[Entry]) -> list[int]:
-    """The keys of a group, each once."""
-    return sorted(set(map(key, names(entries))))
+    """The keys of a group's `names`, each once."""
+    patients: set[str] = set()
+    users: set[str] = set()
+    ids: defaultdict[str, set[str]] = defaultdict(set)
+    for entry in entries:
+        patients.update(entry.patients)
+        ids[entry.type].add(entry.id)
+        users.add(entry.agent.user)
+    found = {key(patient, begun("p")) for patient in patients}
+    found.update([key(user, begun("a")) for user in users if user])
+    for type_, some in ids.items():
+        start = begun("pPatient/" if type_ == "Patient" else f"e{type_}/")
+        found.update([key(id_, start) for id_ in some if id_])
+    return sorted(found)

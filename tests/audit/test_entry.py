@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from fhir_server.audit import Agent, Entry
 from fhir_server.audit.entry import MAX_QUERY, action, patients_in
-from fhir_server.audit.lines import MAX_ENTRIES, decode, gathered, keys, salvaged
+from fhir_server.audit.lines import MAX_ENTRIES, decode, gathered, key, keys, names, picked, salvaged
 from tests.audit.conftest import DOCTOR, read_of
 
 ENTRIES = st.builds(
@@ -89,10 +89,35 @@ def test_what_a_group_is_found_by_follows_from_its_text() -> None:
     assert len(keys(lines.entries)) == 1001
 
 
+@given(st.lists(ENTRIES))
+def test_the_keys_of_a_group_are_those_of_its_names(entries: list[Entry]) -> None:
+    assert keys(entries) == sorted(set(map(key, names(entries))))
+
+
+@given(st.lists(ENTRIES, min_size=1), st.data())
+def test_the_entries_with_a_name_are_among_those_picked(entries: list[Entry], data: st.DataObject) -> None:
+    wanted = [data.draw(st.sets(st.sampled_from(sorted(names(entries)) or ["pPatient/1"]))) for _ in range(2)]
+    (lines,) = gathered(entries)
+    found = dict(picked(lines.text(), wanted))
+    assert list(found) == sorted(found, reverse=True)
+    for place, entry in enumerate(decode(lines.text())):
+        if not any(names([entry]).isdisjoint(some) for some in wanted):
+            assert found[place] == entry
+
+
+def test_of_a_large_group_few_entries_are_read() -> None:
+    (lines,) = gathered([read_of("Observation", f"o{n}", f"Patient/p{n % 100}") for n in range(1000)])
+    assert [place for place, _ in picked(lines.text(), [{"pPatient/p42"}, {"eObservation/o942", "eBasic/none"}])] == [
+        942
+    ]
+    assert len(list(picked(lines.text(), [{"aPractitioner/1", "pPatient/p42"}]))) == 1000  # of an agent, all
+    assert len(list(picked(lines.text(), [{"aPractitioner/2"}]))) == 0
+
+
 def test_a_patient_that_is_read_has_one_key() -> None:
     assert keys([read_of("Patient", "1")]) == keys([read_of("Patient", "1", "Patient/1")])
     assert len(keys([read_of("Patient", "1")])) == 2
-    assert all(-(2**31) <= key < 2**31 for key in keys([read_of("Basic", str(n)) for n in range(100)]))
+    assert all(-(2**31) <= one < 2**31 for one in keys([read_of("Basic", str(n)) for n in range(100)]))
 
 
 def test_a_group_is_never_too_large_for_the_database() -> None:
@@ -100,7 +125,7 @@ def test_a_group_is_never_too_large_for_the_database() -> None:
         Entry(1, "search-type", "E", 200, DOCTOR, query="\0" * 5000, patients=tuple(f"Patient/{n}" for n in range(999)))
         for _ in range(600)
     ]
-    groups = list(gathered([*worst, *[read_of("Basic", str(n)) for n in range(3000)]]))
-    assert sum(len(lines.entries) for lines in groups) == 3600
+    groups = list(gathered([*worst, *[read_of("Basic", str(n)) for n in range(6000)]]))
+    assert sum(len(lines.entries) for lines in groups) == 6600
     assert max(len(lines.text().encode()) for lines in groups) <= 1024 * 1024
     assert max(len(lines.entries) for lines in groups) == MAX_ENTRIES

@@ -86,9 +86,9 @@ async def test_a_unit_of_entries_alone_is_stored(process: Process) -> None:
 
 async def test_a_large_bundle_has_several_groups(process: Process) -> None:
     unit = update("large")
-    unit.audit += [read_of("Basic", str(n)) for n in range(1200)]
+    unit.audit += [read_of("Basic", str(n)) for n in range(4500)]
     await process.repository.commit(unit)
-    assert len(await entries(process, "w")) == 1201
+    assert len(await entries(process, "w")) == 4501
     assert (await verified(process)).groups == 2
 
 
