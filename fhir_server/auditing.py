@@ -128,9 +128,12 @@ def _referred(text: bytes, marks: tuple[bytes, ...]) -> tuple[str, ...]:
         start = text.find(mark)
         while start >= 0 and len(found) < MAX_PATIENTS:
             start += len(mark)
-            id_, _, _ = text[start : start + 65].partition(b'"')
-            found["Patient/" + id_.partition(b"/")[0].decode("latin-1")] = None
-            start = text.find(mark, start)
+            end = text.find(b'"', start, start + 65)
+            if end < 0:  # nothing that could be an id
+                end = start + 65
+            id_ = text[start:end].decode("latin-1")
+            found["Patient/" + (id_.partition("/")[0] if "/" in id_ else id_)] = None
+            start = text.find(mark, end)
     return tuple(found)
 
 
