@@ -27,9 +27,7 @@ def note(ctx: Context, request: FhirRequest, response: FhirResponse | None, erro
     status = response.status if response is not None else error.status if error is not None else 500
     issue = error.issues[0].code if error is not None and error.issues else ""
     patients = _patients(request, response)
-    ctx.notes.append(
-        _entry(ctx.agent, request, status, issue, patients, request_id=ctx.request_id, purpose=ctx.principal.purpose)
-    )
+    ctx.notes.append(_entry(ctx.agent, request, status, issue, patients, ctx.request_id, ctx.principal.purpose))
 
 
 async def settle(ctx: Context) -> None:
@@ -41,7 +39,7 @@ async def settle(ctx: Context) -> None:
 
 def refused(agent: Agent, request: FhirRequest, status: int, request_id: str) -> Entry:
     """The entry of a request that was refused before anybody knew what it wanted."""
-    return _entry(agent, request, status, "", (), request_id=request_id)
+    return _entry(agent, request, status, "", (), request_id)
 
 
 def _entry(
@@ -50,7 +48,6 @@ def _entry(
     status: int,
     issue: str,
     patients: tuple[str, ...],
-    *,
     request_id: str,
     purpose: str = "",
 ) -> Entry:

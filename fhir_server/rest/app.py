@@ -91,12 +91,17 @@ class Exchange:
 
 
 @lru_cache(1024)
-def agent(
-    name: str, user: str, client: str, grant: str, roles: tuple[str, ...], address: str, software: bytes
-) -> Agent:
+def agent(principal: Principal, address: str, software: bytes) -> Agent:
     """Who asks, for the audit trail: one for all requests of a caller."""
-    told = software.decode("latin-1")
-    return Agent.of(name, user=user, client=client, grant=grant, roles=roles, address=address, software=told)
+    return Agent.of(
+        principal.name,
+        user=principal.user,
+        client=principal.client,
+        grant=principal.grant,
+        roles=principal.roles,
+        address=address,
+        software=software.decode("latin-1"),
+    )
 
 
 class FhirApp:
@@ -183,15 +188,7 @@ class FhirApp:
         return self._trail.note(x.notes) if self._trail is not None else None
 
     def _agent(self, x: Exchange, scope: Scope, principal: Principal) -> Agent:
-        return agent(
-            principal.name,
-            principal.user,
-            principal.client,
-            principal.grant,
-            principal.roles,
-            self._base_urls.caller(scope, x.headers),
-            x.headers.get(b"user-agent", b""),
-        )
+        return agent(principal, self._base_urls.caller(scope, x.headers), x.headers.get(b"user-agent", b""))
 
     async def _run(self, x: Exchange, scope: Scope, receive: Receive) -> FhirResponse:
         path = scope["raw_path"][self._skip :]
