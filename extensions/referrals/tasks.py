@@ -58,11 +58,10 @@ async def task_of_a_referral(ctx: Context, change: Write, unit: UnitOfWork) -> N
         change.resource = after = sealed_as(_changed(ctx.principal, was, wanted), was)
         await _follow(inside, request, _said(after, request.resource()))
     elif wanted is not None and (key_ := request_key(wanted)):
+        await hold(ctx, unit, key_)  # before it is read: what an order becomes meanwhile, the task loses against
         asked = await _asked(ctx, unit, key_)
         if asked is not None and is_referral(asked):
             change.resource = await _made(ctx, unit, asked, wanted)
-        elif asked is not None:
-            await hold(ctx, unit, key_)  # it becomes no referral meanwhile
 
 
 # ---- a new one ------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -11,6 +12,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from extensions.referrals import tasks
 from fhir_server.json import decode, encode
 from tests.workflows.clinic import ANN, CARDIOLOGY, CLINIC, DAN, DORA, SARA, SAUL, Actor, Clinic, role
 from tests.workflows.referring import ACTIONS, REFERRAL, bundle, by_patch, by_respond, refer, request, task
@@ -380,6 +382,32 @@ async def test_a_task_and_the_referral_that_its_order_becomes_at_once(clinic: Cl
             assert sorted(one.status_code < 300 for one in answers) == [False, True]
 
 
+@pytest.mark.row("A-9")
+async def test_a_task_that_saw_an_order_loses_against_the_referral_it_became(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The request is read in its old state, and the task committed when it has become a referral."""
+    asked, seen, go_on = tasks._asked, threading.Event(), threading.Event()
+
+    async def and_wait(*arguments: Any) -> Any:
+        found = await asked(*arguments)
+        seen.set()
+        await asyncio.to_thread(go_on.wait, 30)
+        return found
+
+    async with clinic.acting("dora") as dora, clinic.acting("dan") as dan:
+        patient = clinic.patient()
+        plain = {name: value for name, value in request(patient).items() if name != "category"}
+        order = await dora.post("ServiceRequest", plain)
+        forged = task(f"ServiceRequest/{order['id']}", owner={"reference": DAN}, requester={"reference": DAN})
+        monkeypatch.setattr(tasks, "_asked", and_wait)
+        posting = asyncio.create_task(dan.http.post("Task", json=forged))
+        assert await asyncio.to_thread(seen.wait, 30)
+        made = await dora.http.put(f"ServiceRequest/{order['id']}", json={**order, "category": [REFERRAL]})
+        go_on.set()
+        assert (made.status_code, (await posting).status_code) == (200, 422)  # judged anew
+
+
 Try = tuple[str, str]  # who, and by what
 
 
@@ -439,7 +467,7 @@ async def test_accepting_and_cancelling_at_once(clinic: Clinic) -> None:
             made = await refer(dora, patient)
             cancel = dora.patch(f"Task/{made['id']}", {"op": "replace", "path": "/status", "value": "cancelled"})
             taken, _ = await asyncio.gather(accept("patch", sara, made), cancel)
-            assert taken.status_code in (200, 409)
+            assert taken.status_code in (200, 422)  # judged anew
             states = ((await dora.get(f"Task/{made['id']}"))["status"], (await request_of(dora, made))["status"])
             assert states == ("cancelled", "revoked")
             await sara.get(patient, expect=404)
