@@ -1,4 +1,4 @@
-// What the logic needs of a browser: its languages, and its shelves. A whole DOM would take longer than all tests.
+// What the logic needs of a browser: its languages, and its shelves. A whole DOM would take longer than all tests: few ask for one.
 
 class Shelf {
   get length() {
@@ -22,5 +22,7 @@ class Shelf {
 }
 
 const browser = { languages: ["en-GB"], language: "en-GB", onLine: true }
-for (const [name, value] of Object.entries({ navigator: browser, localStorage: new Shelf(), sessionStorage: new Shelf() }))
+const given = typeof document === "undefined" ? { navigator: browser, localStorage: new Shelf(), sessionStorage: new Shelf() } : {}
+for (const [name, value] of Object.entries(given))
   Object.defineProperty(globalThis, name, { value, configurable: true, writable: true })
+ 

@@ -2,6 +2,7 @@ import { Alert, Button, Center, Loader, Paper, Skeleton, Stack, Text } from "@ma
 import { IconAlertTriangle, IconWifiOff } from "@tabler/icons-react"
 import type { ReactNode } from "react"
 import { Offline, words } from "../fhir/outcome"
+import { useMore, type Paged } from "./useMore"
 
 export function Loading({ rows = 4 }: { rows?: number }) {
   return (
@@ -56,11 +57,12 @@ export function Show<T>({ of, rows, children }: { of: Asked<T>; rows?: number; c
 }
 
 /** The rest of a long list, a page at a time. */
-export function More({ of }: { of: { hasNextPage: boolean; isFetchingNextPage: boolean; fetchNextPage: () => unknown } }) {
+export function More({ of }: { of: Paged }) {
+  const { more, waiting } = useMore(of)
   if (!of.hasNextPage) return null
   return (
     <Center mt="md">
-      <Button variant="default" loading={of.isFetchingNextPage} onClick={() => void of.fetchNextPage()}>Show more</Button>
+      <Button variant="default" loading={waiting} onClick={more}>Show more</Button>
     </Center>
   )
 }
