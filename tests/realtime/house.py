@@ -35,7 +35,7 @@ from subscriptions.rights import Everybody
 from subscriptions.service import Subscriptions
 
 Json = dict[str, Any]
-SECONDS = 20.0  # after which nobody waits any longer
+SECONDS = 60.0  # after which nobody waits any longer
 ANN, BEN, DORA, NICK, MARY = "Patient/ann", "Patient/ben", "Practitioner/dora", "Practitioner/nick", "Practitioner/mary"
 ROLES = {DORA: "doctor", NICK: "nurse", MARY: "receptionist", ANN: "patient", BEN: "patient"}
 

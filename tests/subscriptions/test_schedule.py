@@ -15,7 +15,7 @@ from fhir_server.storage.database import Database
 from subscriptions.schedule import Schedule
 
 Run = Callable[[Context], Awaitable[None]]
-SECONDS = 10.0  # after which nobody waits any longer
+SECONDS = 60.0  # after which nobody waits any longer
 
 
 class House:

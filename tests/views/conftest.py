@@ -29,7 +29,7 @@ from tests.conftest import serve
 from tests.views.people import PASSWORD, Person, person
 from tests.workflows.clinic import ROLES, Clinic, open_clinic, quick_leases
 
-expect.set_options(timeout=20_000)  # a busy machine is slow, not wrong
+expect.set_options(timeout=60_000)  # a busy machine is slow, not wrong
 People = Callable[..., Person]
 
 

@@ -87,7 +87,7 @@ class Person:
 
     def mend(self) -> None:
         self.context.set_offline(False)
-        expect(self.page.get_by_text("Connected", exact=True)).to_be_attached(timeout=20_000)
+        expect(self.page.get_by_text("Connected", exact=True)).to_be_attached(timeout=60_000)
 
     def _new_page(self) -> Page:
         page = self.context.new_page()
@@ -98,8 +98,8 @@ class Person:
 
 def arrived(page: Page) -> None:
     """Wait until the app shows a page, and its live connection is there."""
-    expect(page.get_by_role("heading", level=1)).to_be_visible(timeout=20_000)
-    expect(page.get_by_text("Connected", exact=True)).to_be_attached(timeout=20_000)
+    expect(page.get_by_role("heading", level=1)).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("Connected", exact=True)).to_be_attached(timeout=60_000)
 
 
 @contextmanager
@@ -107,7 +107,7 @@ def person(clinic: Clinic, browser: Browser, name: str, **options: Any) -> Itera
     """Somebody, before they sign in; at the end anything the browser complained of fails the test."""
     usual = {"viewport": DESK, "locale": "en-GB", "timezone_id": "Europe/Berlin", "reduced_motion": "reduce"}
     context = browser.new_context(**usual | options)
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(60_000)
     found = Person(name, clinic, context)
     try:
         yield found

@@ -30,7 +30,7 @@ from smart_auth.users import User
 
 Json = dict[str, Any]
 T = TypeVar("T")
-SECONDS = 20.0  # after which nobody waits any longer
+SECONDS = 60.0  # after which nobody waits any longer
 MAILBOX = "mailbox"  # below the data directory
 
 ANN, BEN = "Patient/ann", "Patient/ben"

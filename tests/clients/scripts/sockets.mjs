@@ -27,12 +27,12 @@ await journey({
       socket.on('connect_error', (error) => done({ connected: false, message: error.message, data: error.data ?? null }))
     })
   },
-  ask: ({ name, event, data }) => users[name].socket.timeout(20000).emitWithAck(event, data),
+  ask: ({ name, event, data }) => users[name].socket.timeout(60000).emitWithAck(event, data),
   hears: ({ name, event, count = 1 }) =>
     new Promise((done, fail) => {
       const found = () => users[name].heard.filter((one) => one.event === event).map((one) => one.data)
       const look = () => found().length >= count && (clearTimeout(timer), done(found()), true)
-      const timer = setTimeout(() => fail(new Error(`${name} hears no ${event}`)), 20000)
+      const timer = setTimeout(() => fail(new Error(`${name} hears no ${event}`)), 60000)
       if (!look()) waiting.push(look)
     }),
   heard: ({ name }) => users[name].heard.map((one) => one.event),

@@ -20,7 +20,7 @@ function take(bundle, acknowledge) {
 }
 
 async function join() {
-  const answer = await socket.timeout(20000).emitWithAck('subscription:join', { subscription, after: last })
+  const answer = await socket.timeout(60000).emitWithAck('subscription:join', { subscription, after: last })
   if (!answer.ok) refused.push(answer)
 }
 
