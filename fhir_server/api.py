@@ -96,7 +96,9 @@ async def base(ctx: Context, type_: str, id_: str, action: str = "u") -> Stored 
     if ctx.unit is not None and f"{type_}/{id_}" in ctx.unit.writes:
         return found
     allowed = await ctx.repository.read(ctx.principal, type_, id_, action)
-    if allowed is None and found is not None and not found.deleted:
+    if allowed is None and found is not None:
+        if found.deleted:  # what comes in its place is a new one, and judged as that
+            return found
         raise Forbidden(f"The caller may not change this {type_}.")
     return allowed
 

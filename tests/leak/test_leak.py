@@ -42,6 +42,21 @@ def test_nothing_too_much_and_nothing_too_few(court: Court, caller: Caller) -> N
     assert not referee.findings, told(referee.findings)
 
 
+@pytest.mark.parametrize("type_", ["Binary", "Observation"])
+def test_what_was_deleted_is_brought_back_by_who_may_write_it(court: Court, type_: str) -> None:
+    """Also by callers who write less than they read: what comes in its place is judged as new."""
+    caller = next(one for one in CALLERS if one.name == "patient level with user a")
+    body: dict[str, Any] = {"resourceType": type_, "id": "a-patient-file" if type_ == "Binary" else "a-lab1"}
+    if type_ == "Binary":
+        body |= {"contentType": "text/plain", "securityContext": {"reference": "Patient/a"}, "data": "bWluZQ=="}
+    else:
+        body |= {"status": "final", "code": {"text": "x"}, "subject": {"reference": "Patient/a"}}
+    path = f"{type_}/{body['id']}"
+    asks = [Ask("delete", "DELETE", path), Ask("update", "PUT", path, body=body)]
+    found = court.hear(caller, asks).findings
+    assert not found, told(found)
+
+
 def test_every_kind_of_request_was_answered_to_somebody() -> None:
     if sum(_answered.values()) == 0:
         pytest.skip("runs after the others")
