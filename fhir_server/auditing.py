@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlencode
 
+from fhir_server.access.principal import Principal
 from fhir_server.audit.entry import MAX_PATIENTS, Agent, Entry, action, now, patients_in
 from fhir_server.context import Context, FhirRequest, FhirResponse
 from fhir_server.outcomes import FhirError
@@ -18,6 +19,19 @@ _WRITES = {"POST": ("create", "C", 201), "PUT": ("update", "U", 200), "PATCH": (
 _SINGLE = ("read", "vread")  # they answer with one resource, which `_patients` knows when it is a Patient
 _MARKS = (b'"reference":"Patient/', b'"resourceType":"Patient","id":"')
 _DELETE = ("delete", "D", 204)
+
+
+def agent_of(principal: Principal, *, address: str = "", software: str = "") -> Agent:
+    """Who acts, or is told, as the trail names them."""
+    return Agent.of(
+        principal.name,
+        user=principal.user,
+        client=principal.client,
+        grant=principal.grant,
+        roles=principal.roles,
+        address=address,
+        software=software,
+    )
 
 
 def note(ctx: Context, request: FhirRequest, response: FhirResponse | None, error: FhirError | None = None) -> None:

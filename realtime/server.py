@@ -17,6 +17,7 @@ import structlog
 from pymongo.errors import PyMongoError
 
 from fhir_server.audit.entry import Agent
+from fhir_server.auditing import agent_of
 from fhir_server.config import Settings
 from fhir_server.outcomes import FhirError, SignInRequired, TooLarge, TooManyRequests
 from fhir_server.rest.failures import response_to
@@ -189,15 +190,7 @@ class Server:
             raise _refusal(error) from None
 
     def _agent(self, scope: Json, environ: Json, principal: Any) -> Agent:
-        return Agent.of(
-            principal.name,
-            user=principal.user,
-            client=principal.client,
-            grant=principal.grant,
-            roles=principal.roles,
-            address=self._door.caller(scope),
-            software=environ.get("HTTP_USER_AGENT", ""),
-        )
+        return agent_of(principal, address=self._door.caller(scope), software=environ.get("HTTP_USER_AGENT", ""))
 
     async def _arrive(self, socket: Socket) -> None:
         """The rooms that one is in without asking."""

@@ -14,6 +14,7 @@ import structlog
 from fhir_server.access import Principal
 from fhir_server.access.principal import ANYONE
 from fhir_server.audit.entry import NOBODY, Agent
+from fhir_server.auditing import agent_of
 from fhir_server.config import Settings
 from fhir_server.outcomes import (
     BusinessRule,
@@ -29,7 +30,6 @@ from fhir_server.storage.database import Database
 from fhir_server.storage.repository import Repository
 from subscriptions import subscriber, wire
 from subscriptions.bindings import Bindings
-from subscriptions.disclosure import agent_of
 from subscriptions.notification import Notifications
 from subscriptions.reader import Ended, PrincipalNow, Reader, State
 from subscriptions.rights import Rights

@@ -10,13 +10,14 @@ import structlog
 from pymongo.errors import PyMongoError
 
 from fhir_server import json
+from fhir_server.auditing import agent_of
 from fhir_server.outcomes import Unavailable, Unprocessable
 from fhir_server.storage.repository import Repository
 from subscriptions import disclosure, retry, wire
 from subscriptions import subscription as definition
 from subscriptions.channel import DeliveryFailed, Kind, Outlets, Post, Postponed, all_channels
 from subscriptions.claims import Claims
-from subscriptions.disclosure import Trail, agent_of
+from subscriptions.disclosure import Trail
 from subscriptions.event import Event, Events
 from subscriptions.failure import where
 from subscriptions.hooks import Hooks

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import urlencode
 
-from fhir_server.access import Principal
 from fhir_server.audit.entry import MAX_PATIENTS, Agent, Entry, action, now, patients_in
 from fhir_server.storage.stored import Stored
 
@@ -58,19 +57,6 @@ class Notification(NamedTuple):
 
     bundle: dict[str, Any]
     disclosed: Disclosed
-
-
-def agent_of(principal: Principal, *, address: str = "", software: str = "") -> Agent:
-    """Who is told, as the trail names them."""
-    return Agent.of(
-        principal.name,
-        user=principal.user,
-        client=principal.client,
-        grant=principal.grant,
-        roles=principal.roles,
-        address=address,
-        software=software,
-    )
 
 
 async def record(trail: Trail | None, disclosed: Disclosed, agent: Agent, purpose: str = "") -> None:

@@ -93,15 +93,7 @@ class Exchange:
 @lru_cache(1024)
 def agent(principal: Principal, address: str, software: bytes) -> Agent:
     """Who asks, for the audit trail: one for all requests of a caller."""
-    return Agent.of(
-        principal.name,
-        user=principal.user,
-        client=principal.client,
-        grant=principal.grant,
-        roles=principal.roles,
-        address=address,
-        software=software.decode("latin-1"),
-    )
+    return auditing.agent_of(principal, address=address, software=software.decode("latin-1"))
 
 
 class FhirApp:

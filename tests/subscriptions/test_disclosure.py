@@ -13,11 +13,12 @@ from fhir_server.access import Principal
 from fhir_server.audit import Entry, Trail
 from fhir_server.audit.entry import Agent
 from fhir_server.audit.lines import decode
+from fhir_server.auditing import agent_of
 from fhir_server.config import Settings
 from fhir_server.outcomes import Unavailable
 from fhir_server.storage.stored import Stored
 from subscriptions import delivery, disclosure, retry
-from subscriptions.disclosure import Disclosed, agent_of
+from subscriptions.disclosure import Disclosed
 from subscriptions.status import change_status
 from tests.subscriptions.receiver import Request, receiving
 from tests.subscriptions.stage import Stage, resource, stage
