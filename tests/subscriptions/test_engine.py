@@ -13,6 +13,7 @@ from typing import Any
 from zlib import crc32
 
 import pytest
+from pymongo import ReturnDocument
 from pymongo.errors import PyMongoError
 
 from fhir_server.access import Principal
@@ -130,9 +131,8 @@ async def test_leases_are_stolen_in_the_middle_of_writes(mongo_uri: str, prefix:
         writers = [asyncio.create_task(_write(first, f"w{number}", 50)) for number in range(4)]
         for _ in range(8):
             # As if it had expired while the leader still works: the other takes it, and the first finds out.
-            await _steal(first.database)
-            before = await _epoch(first.database)
-            await first.until(partial(_is_past, first.database, before))
+            stolen = await _steal(first.database)
+            await first.until(partial(_is_past, first.database, stolen))
         await asyncio.gather(*writers)
         events = await first.counted("s", 200)
         await _assert_exact(first, "s", 200)
@@ -412,19 +412,20 @@ async def _anyone_leads(*plants: Plant) -> bool:
     return any(made.engine.leading.is_set() for made in plants)
 
 
-async def _steal(database: Database) -> None:
-    stolen = {"until": {"$subtract": ["$$NOW", 1000]}, "epoch": {"$add": ["$epoch", 1]}}
-    await database.system["sub_state"].update_one({"_id": "engine"}, [{"$set": stolen}])
-
-
-async def _epoch(database: Database) -> int:
-    found = await database.system["sub_state"].find_one({"_id": "engine"})
-    assert found is not None
-    return int(found["epoch"])
+async def _steal(database: Database) -> int:
+    """End the lease, and say in which epoch nobody has it: read later it may be that of who took it meanwhile."""
+    ended = {"until": {"$subtract": ["$$NOW", 1000]}, "epoch": {"$add": ["$epoch", 1]}}
+    stolen = await database.system["sub_state"].find_one_and_update(
+        {"_id": "engine"}, [{"$set": ended}], return_document=ReturnDocument.AFTER
+    )
+    assert stolen is not None
+    return int(stolen["epoch"])
 
 
 async def _is_past(database: Database, epoch: int) -> bool:
-    return await _epoch(database) > epoch
+    found = await database.system["sub_state"].find_one({"_id": "engine"})
+    assert found is not None
+    return int(found["epoch"]) > epoch
 
 
 async def _assert_exact(made: Plant, subscription_id: str, count: int) -> None:
