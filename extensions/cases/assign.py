@@ -43,15 +43,16 @@ async def assign(ctx: Context, request: FhirRequest) -> FhirResponse:
     for one in given.all("practitioner"):
         await check_worker(ctx, one, "practitioner")
     wanted = list(dict.fromkeys(key(one) for one in given.all("practitioner")))
-    for _ in range(TRIES):
-        found = await _case(ctx, *request.instance())
-        unit = UnitOfWork()
-        now = [await _write(ctx, unit, *pair) for pair in await _decide(ctx, found, wanted, given.one("role"))]
-        try:
-            await ctx.repository.commit(unit)
-        except Lost:  # somebody else assigns at this moment: on top of theirs
-            continue
-        return FhirResponse(resource=_collection(ctx, [_as_stored(one) for one in now]))
+    for attempt in range(TRIES):
+        async with ctx.repository.turns.of("/".join(request.instance()), attempt):
+            found = await _case(ctx, *request.instance())
+            unit = UnitOfWork()
+            now = [await _write(ctx, unit, *pair) for pair in await _decide(ctx, found, wanted, given.one("role"))]
+            try:
+                await ctx.repository.commit(unit)
+            except Lost:  # somebody else assigns at this moment: on top of theirs
+                continue
+            return FhirResponse(resource=_collection(ctx, [_as_stored(one) for one in now]))
     raise Conflict("The case is being changed too often; try again.")
 
 

@@ -48,18 +48,19 @@ async def mark_read(ctx: Context, request: FhirRequest) -> FhirResponse:
 
 
 async def _one(ctx: Context, id_: str) -> int:
-    for _ in range(ATTEMPTS):
-        base = api.there(await api.base(ctx, "Communication", id_), "Communication")
-        if not is_notice(base.resource()):
-            raise BusinessRule("This Communication is no notification.", expression=["Communication.category"])
-        if base.resource()["status"] == "completed":
-            await api.admit(ctx, _completed(base), UnitOfWork())  # who may not read it for them is told so
-            return 0
-        try:
-            await api.write(ctx, _completed(base))
-        except Lost:
-            continue
-        return 1
+    for attempt in range(ATTEMPTS):
+        async with ctx.repository.turns.of(f"Communication/{id_}", attempt):
+            base = api.there(await api.base(ctx, "Communication", id_), "Communication")
+            if not is_notice(base.resource()):
+                raise BusinessRule("This Communication is no notification.", expression=["Communication.category"])
+            if base.resource()["status"] == "completed":
+                await api.admit(ctx, _completed(base), UnitOfWork())  # who may not read it for them is told so
+                return 0
+            try:
+                await api.write(ctx, _completed(base))
+            except Lost:
+                continue
+            return 1
     raise Conflict("The notification is being changed too often; try again.")
 
 

@@ -40,15 +40,16 @@ async def revoke(ctx: Context, request: FhirRequest) -> FhirResponse:
     caller_may(ctx, "u")
     record = await record_of(ctx, request)
     whom = frozenset(here(ctx, one) for one in given.all("actor")) if given.all("actor") else None
-    for _ in range(ATTEMPTS):
-        unit = UnitOfWork()
-        try:
-            await _end(ctx, unit, record, whom)
-            if unit.writes:
-                await ctx.repository.commit(unit)
-        except Lost:
-            continue
-        return FhirResponse(resource=collection(ctx, [json.decode(one.text) for one in unit.writes.values()]))
+    for attempt in range(ATTEMPTS):
+        async with ctx.repository.turns.of(f"{RECORD}/{record['id']}", attempt):
+            unit = UnitOfWork()
+            try:
+                await _end(ctx, unit, record, whom)
+                if unit.writes:
+                    await ctx.repository.commit(unit)
+            except Lost:
+                continue
+            return FhirResponse(resource=collection(ctx, [json.decode(one.text) for one in unit.writes.values()]))
     raise Conflict("The record is being shared too often at the moment; try again.")
 
 

@@ -57,16 +57,17 @@ async def share_record(ctx: Context, request: FhirRequest) -> FhirResponse:
     if len(given.all("actor")) > MOST_ACTORS:
         raise BusinessRule(f"Up to {MOST_ACTORS} actors are given a share by one call.")
     actors = [await _actor(ctx, one) for one in given.all("actor")]
-    for _ in range(ATTEMPTS):
-        unit = UnitOfWork()
-        await hold(ctx, unit, f"{RECORD}/{record['id']}")
-        try:
-            made = [await _share(ctx, unit, record, {**terms, "actor": one}) for one in dict.fromkeys(actors)]
-            if unit.writes:
-                await ctx.repository.commit(unit)
-        except Lost:
-            continue
-        return FhirResponse(resource=collection(ctx, [json.decode(one.text) for one in made]))
+    for attempt in range(ATTEMPTS):
+        async with ctx.repository.turns.of(f"{RECORD}/{record['id']}", attempt):
+            unit = UnitOfWork()
+            await hold(ctx, unit, f"{RECORD}/{record['id']}")
+            try:
+                made = [await _share(ctx, unit, record, {**terms, "actor": one}) for one in dict.fromkeys(actors)]
+                if unit.writes:
+                    await ctx.repository.commit(unit)
+            except Lost:
+                continue
+            return FhirResponse(resource=collection(ctx, [json.decode(one.text) for one in made]))
     raise Conflict("The record is being shared too often at the moment; try again.")
 
 

@@ -40,25 +40,26 @@ async def respond(ctx: Context, request: FhirRequest) -> FhirResponse:
     if given.one("action") not in STATUS:
         raise ValueWrong(f"Parameter 'action' is one of {', '.join(STATUS)}.")
     type_, id_ = request.instance()
-    for _ in range(ATTEMPTS):
-        base = api.there(await api.base(ctx, type_, id_), "Task")
-        task = base.resource()
-        write = Write("PATCH", type_, id_, _answered(task, given), base, exact=True)
-        if task["status"] == STATUS[given.one("action")]:
-            unit = ctx.unit or UnitOfWork()
-            await api.admit(ctx, write, unit)  # who came second, or may not, is told so
+    for attempt in range(ATTEMPTS):
+        async with ctx.repository.turns.of(f"{type_}/{id_}", attempt):
+            base = api.there(await api.base(ctx, type_, id_), "Task")
+            task = base.resource()
+            write = Write("PATCH", type_, id_, _answered(task, given), base, exact=True)
+            if task["status"] == STATUS[given.one("action")]:
+                unit = ctx.unit or UnitOfWork()
+                await api.admit(ctx, write, unit)  # who came second, or may not, is told so
+                try:
+                    if ctx.unit is None:  # of an emergency, each who says so answers it: rules write that
+                        await ctx.repository.commit(unit)
+                except Lost:
+                    continue
+                return FhirResponse(resource=task, version=base.version)
+            await api.check(ctx, write.resource or {}, expect_type=type_)
             try:
-                if ctx.unit is None:  # of an emergency, each who says so answers it: rules write that
-                    await ctx.repository.commit(unit)
+                await api.write(ctx, write)
             except Lost:
                 continue
-            return FhirResponse(resource=task, version=base.version)
-        await api.check(ctx, write.resource or {}, expect_type=type_)
-        try:
-            await api.write(ctx, write)
-        except Lost:
-            continue
-        return FhirResponse(write=write)
+            return FhirResponse(write=write)
     raise Conflict("The task is being changed too often; try again.")
 
 

@@ -55,24 +55,25 @@ async def _change(ctx: Context, request: FhirRequest, change: Change) -> FhirRes
         raise NotSupported("Versions of the past do not change.")
     if "update" in UNALTERABLE.get(request.type, ()):
         raise MethodNotAllowed(f"{request.type} accepts neither update nor delete.", headers={"Allow": "GET, HEAD"})
-    for _ in range(ATTEMPTS):
-        base = await _base(ctx, request)
-        asked = api.check_if_match(request, base)
-        resource = base.resource()
-        if not _apply(resource, given, change):
-            return answer(resource["meta"])
-        await api.check(ctx, resource, expect_type=request.type)
-        write = Write("PUT", request.type, base.id, resource, base, exact=True)
-        try:
-            await api.write(ctx, write)
-        except Lost:
-            if asked:
-                raise PreconditionFailed("The resource changed meanwhile.") from None
-            continue
-        stamps = {"versionId": str(write.version), "lastUpdated": instant(write.updated)}
-        response = answer(stamps | {k: v for k, v in resource.get("meta", {}).items() if k not in stamps})
-        response.version = write.version
-        return response
+    for attempt in range(ATTEMPTS):
+        async with ctx.repository.turns.of(f"{request.type}/{request.id}", attempt):
+            base = await _base(ctx, request)
+            asked = api.check_if_match(request, base)
+            resource = base.resource()
+            if not _apply(resource, given, change):
+                return answer(resource["meta"])
+            await api.check(ctx, resource, expect_type=request.type)
+            write = Write("PUT", request.type, base.id, resource, base, exact=True)
+            try:
+                await api.write(ctx, write)
+            except Lost:
+                if asked:
+                    raise PreconditionFailed("The resource changed meanwhile.") from None
+                continue
+            stamps = {"versionId": str(write.version), "lastUpdated": instant(write.updated)}
+            response = answer(stamps | {k: v for k, v in resource.get("meta", {}).items() if k not in stamps})
+            response.version = write.version
+            return response
     raise Conflict("The resource is being changed too often; try again.")
 
 

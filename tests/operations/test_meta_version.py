@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
 import pytest
 
 from fhir_server import api
@@ -32,3 +35,22 @@ async def test_the_meta_of_a_version(settings: Settings) -> None:
         add = FhirRequest("POST", "", body=body, type="Basic", id="v", version="1", operation="meta-add")
         with pytest.raises(FhirError, match="past"):
             await meta_add(ctx, add)
+
+
+async def test_sixty_who_label_one_resource_at_once(settings: Settings) -> None:
+    """Who was overtaken tries again in turn: nobody is sent away, and no label is lost."""
+
+    def labelled(code: str) -> dict[str, Any]:
+        return {"resourceType": "Parameters", "parameter": [{"name": "meta", "valueMeta": {"tag": [{"code": code}]}}]}
+
+    async with running(settings) as server:
+        ctx = server.context()
+        await api.write(ctx, Write("PUT", "Basic", "v", {"resourceType": "Basic", "id": "v", "code": {"text": "x"}}))
+        codes = [f"c{number}" for number in range(60)]
+        requests = (
+            FhirRequest("POST", "", body=labelled(code), type="Basic", id="v", operation="meta-add") for code in codes
+        )
+        await asyncio.gather(*(meta_add(ctx, one) for one in requests))
+        stored = await api.current(ctx, "Basic", "v")
+        assert stored is not None
+        assert sorted(one["code"] for one in stored.resource()["meta"]["tag"]) == sorted(codes)

@@ -495,6 +495,15 @@ async def test_the_same_share_at_the_same_time_is_one_consent(clinic: Clinic) ->
 
 
 @pytest.mark.row("A-7")
+async def test_forty_shares_at_the_same_time_are_all_answered(clinic: Clinic) -> None:
+    """Each is another than the one before it, so each has to be written: who is overtaken tries again in turn."""
+    async with clinic.acting("dora") as dora:
+        key = await make(dora, clinic.patient())
+        await asyncio.gather(*(share(dora, key, SARA, level=level) for level in ("full", "limited") * 20))
+        assert len(await active(clinic, key)) == 1
+
+
+@pytest.mark.row("A-7")
 async def test_a_share_and_its_end_at_the_same_time(clinic: Clinic) -> None:
     """Either came last; what there is then is what everybody sees."""
     async with clinic.acting("dora") as dora, clinic.acting("dora") as again, clinic.acting("sara") as sara:
