@@ -8,6 +8,7 @@ first or go last, and tells of it.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -42,6 +43,7 @@ class Presence:
         self._beat, self._lease = beat, lease
         self._mine: list[tuple[str, Json]] = []
         self._job: asyncio.Task[None] | None = None
+        self._now = time.monotonic
 
     async def start(self) -> None:
         """Be alive for the others until `stop`."""
@@ -100,13 +102,15 @@ class Presence:
         await self._left(place, {name: value for name, value in who.items() if name != "p"}, rest)
 
     async def _live(self) -> None:
-        silent = False
+        silent, seen = False, self._now()
         while True:
             await asyncio.sleep(self._beat)
+            now = self._now()
+            stopped, seen = now - seen > self._lease, now
             try:
                 if not await self._note(upsert=False):
                     await self._come_back()
-                if not silent:  # after a failure the others have not had the time to say that they live
+                if not silent and not stopped:  # the others may have had no time to say that they live
                     await self._bury()
                 silent = False
             except Exception as error:

@@ -25,6 +25,7 @@ log = structlog.get_logger(__name__)
 LEASE = 1.0  # seconds for which a look counts
 POLL = 0.3  # seconds between two looks while somebody asks
 MARGIN = 0.1  # seconds by which clocks may run apart within a lease
+PATIENCE = 5.0  # seconds for which one looks again when a look took as long as it counts
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
@@ -62,7 +63,9 @@ class Changes:
     async def current(self) -> None:
         """Return when what this process knows counts. Raises Unavailable (503) when the database does not tell."""
         self.used = True
-        for _ in range(3):
+        began, looks = seconds(), 0
+        while looks < 3 or seconds() - began < PATIENCE:
+            looks += 1
             if seconds() < self.until:
                 return
             async with self._looking:

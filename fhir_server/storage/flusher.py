@@ -35,6 +35,7 @@ _SNAPSHOT = ReadConcern("snapshot")
 _DUPLICATE = 11000
 FLUSH_WRITES = 400  # writes of several units in one flush; a larger unit flushes alone
 PATIENCE = 30.0  # seconds to wait for a database that went away in the middle of a commit
+CONTENDED = 5.0  # seconds for which a flush gives way to other processes: one of them may be slow, or wait for a disk
 
 
 class Companion(Protocol):
@@ -141,7 +142,7 @@ class Flusher:
         return batch
 
     async def _flush(self, batch: list[tuple[UnitOfWork, asyncio.Future[None]]]) -> None:
-        conflicts = 0
+        conflicts, began = 0, asyncio.get_running_loop().time()
         while batch:
             try:
                 if owners := {write.owner for unit, _ in batch for write in unit.writes.values() if write.owner}:
@@ -159,7 +160,7 @@ class Flusher:
                     for single in batch:
                         await self._alone(single)
                     return
-                if conflicts > 20:
+                if conflicts > 20 and asyncio.get_running_loop().time() - began > CONTENDED:
                     raise Unavailable("A resource is written too often.", headers={"Retry-After": "1"}) from None
                 await asyncio.sleep(min(0.002 * conflicts * secrets.randbelow(8), 0.05))
             finally:

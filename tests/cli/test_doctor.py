@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import socket
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -25,7 +27,8 @@ def test_a_machine_before_its_first_start(tmp_path: Path) -> None:
     assert not (tmp_path / "new").exists(), "a look around leaves nothing behind"
 
 
-def test_beside_a_running_database(tmp_path: Path) -> None:
+def test_beside_a_running_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database_checks, "_ANSWER_SECONDS", 60)  # a busy machine is slow, not wrong
     with PrivateMongod(tmp_path) as uri:
         ended = here("doctor", "--port", "0", "--data-dir", tmp_path)
         assert ended.returncode == 0, ended.stdout
@@ -76,6 +79,18 @@ def test_a_foreign_clusters_transaction_lifetime_is_reported(mongo_uri: str) -> 
         assert finding.level is Level.WARN
         assert "60" in finding.text
         assert database_checks.clock(client).level is Level.OK
+
+
+@pytest.mark.parametrize(("passing", "level"), [(0.01, Level.WARN), (10.01, Level.OK)])
+def test_an_answer_that_was_long_on_its_way_is_no_wrong_clock(
+    monkeypatch: pytest.MonkeyPatch, passing: float, level: Level
+) -> None:
+    """The database told its time ten seconds ago: that is wrong, unless its answer took as long."""
+    ticks = iter([0.0, passing])
+    monkeypatch.setattr(database_checks, "time", SimpleNamespace(monotonic=lambda: next(ticks)))
+    told = {"localTime": datetime.now(UTC).replace(tzinfo=None) - timedelta(seconds=10)}
+    client: Any = SimpleNamespace(admin=SimpleNamespace(command=lambda _: told))
+    assert database_checks.clock(client).level is level
 
 
 def test_a_data_directory_that_is_a_file(tmp_path: Path) -> None:

@@ -13,8 +13,10 @@ from fhir_server.access.principal import SYSTEM
 from fhir_server.config import Settings
 from fhir_server.main import Server, running
 from fhir_server.outcomes import FhirError
+from fhir_server.storage import flusher
 from fhir_server.storage.declarations import in_transaction
 from fhir_server.storage.destruction import destroy
+from fhir_server.storage.flusher import Flusher
 from fhir_server.storage.rotation import rotate_patients
 from fhir_server.storage.stored import Stored
 from fhir_server.storage.unit_of_work import Lost, UnitOfWork, Write
@@ -107,6 +109,35 @@ async def test_a_rotation_brings_nothing_back_that_is_destroyed(beside: Server) 
             assert [one for one in under if "-new" not in one] == []
         assert all([(await read(beside, id_)).deleted for id_ in ids])
         assert (await read(beside, f"{patient}-new")).resource()["code"]["text"] == "new"
+
+
+async def test_who_meets_a_slow_process_at_the_key_waits_for_it(
+    beside: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process has the key in its transaction, and has come to a halt there: nobody is refused for that."""
+    await put(beside, condition("slow", "slow-1", "secret"))
+    begun, often, met = asyncio.Event(), asyncio.Event(), 0
+    drop = Flusher._drop_losers
+
+    async def dropping(self: Flusher, batch: Any) -> Any:
+        nonlocal met
+        met += 1
+        if met == 25:
+            often.set()
+        return await drop(self, batch)
+
+    async def use(session: Any) -> None:
+        await beside.database.keyring.use(session, {"Patient/slow|1": 1})
+        begun.set()
+        await often.wait()
+
+    monkeypatch.setattr(Flusher, "_drop_losers", dropping)
+    monkeypatch.setattr(flusher, "CONTENDED", 60.0)  # this process may be slow as well
+    halted = asyncio.create_task(in_transaction(beside.database, use))
+    await begun.wait()
+    await put(beside, condition("slow", "slow-2", "more"))
+    await halted
+    assert (await read(beside, "slow-2")).resource()["code"]["text"] == "more"
 
 
 async def test_a_damaged_text_keeps_nobody_else_from_a_new_key(beside: Server) -> None:

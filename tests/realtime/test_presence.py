@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from fhir_server.storage.database import Database
 from realtime.presence import Online, Presence
-from tests.realtime.house import ANN, DORA, MARY, NICK, Site
+from tests.realtime.house import ANN, DORA, MARY, NICK, SECONDS, Site
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 Sites = tuple[Site, Site]
 Json = dict[str, Any]
+LEASE = 600.0  # seconds
 
 
 async def test_staff_hear_of_staff_once_for_all_their_sockets(sites: Sites) -> None:
@@ -52,9 +54,9 @@ class Told:
 
 @asynccontextmanager
 async def process(uri: str, prefix: str) -> AsyncIterator[tuple[Presence, Told]]:
-    """The presence of a process that beats quickly."""
+    """The presence of a process that beats quickly, and takes nobody for dead who only waits for the machine."""
     opened, told = Database(uri, prefix), Told()
-    presence = Presence(opened, told.joined, told.left, beat=0.1, lease=1.0)
+    presence = Presence(opened, told.joined, told.left, beat=0.1, lease=LEASE)
     try:
         await presence.start()
         yield presence, told
@@ -67,14 +69,16 @@ async def test_a_dead_process_leaves_no_ghosts(mongo_uri: str, database: str) ->
     prefix = f"{database}_ghosts"
     async with process(mongo_uri, prefix) as (alive, told):
         dead_database, nothing = Database(mongo_uri, prefix), Told()
-        dead = Presence(dead_database, nothing.joined, nothing.left, beat=3600)
+        dead = Presence(dead_database, nothing.joined, nothing.left, beat=3600, lease=LEASE)
         await dead.start()
         await dead.enter("user Practitioner/1", {})
         await dead.enter("/consultation encounter/1", {"u": "Practitioner/1", "s": "x", "r": "doctor"})
         await alive.enter("user Practitioner/2", {})
         assert await alive.places("user") == ["Practitioner/1", "Practitioner/2"]
         assert await told.news.get() == ("joined", "user Practitioner/2")
-        async with asyncio.timeout(20):
+        silent = {"$set": {"seen": datetime.now(UTC) - timedelta(seconds=2 * LEASE)}}
+        await dead_database.system["presence_lease"].update_one({"_id": dead_database.incarnation}, silent)
+        async with asyncio.timeout(SECONDS):
             gone = {await told.news.get(), await told.news.get()}
         assert gone == {("left", "user Practitioner/1"), ("left", "/consultation encounter/1")}
         assert await alive.places("user") == ["Practitioner/2"]
@@ -83,12 +87,32 @@ async def test_a_dead_process_leaves_no_ghosts(mongo_uri: str, database: str) ->
         dead._beat = 0.1
         dead._job.cancel()  # type: ignore[union-attr]
         dead._job = asyncio.create_task(dead._live())
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(SECONDS):
             while await alive.places("user") != ["Practitioner/1", "Practitioner/2"]:
                 await asyncio.sleep(0.02)
         await dead.stop()
         await dead_database.close()
         assert await alive.places("user") == ["Practitioner/2"]
+
+
+async def test_who_stood_still_leaves_the_others_time_to_say_that_they_live(mongo_uri: str, database: str) -> None:
+    """A machine that halts halts all its processes: the one that wakes first must not take the others for dead."""
+    moments, buried = [0.0, 2 * LEASE, 2 * LEASE + 0.1], asyncio.Queue[int]()
+    opened, told = Database(mongo_uri, f"{database}_halted"), Told()
+    woken = Presence(opened, told.joined, told.left, beat=0.1, lease=LEASE)
+
+    async def bury() -> None:
+        buried.put_nowait(len(moments))
+
+    woken._now = lambda: moments.pop(0) if len(moments) > 1 else moments[0]
+    woken._bury = bury  # type: ignore[method-assign]
+    try:
+        await woken.start()
+        async with asyncio.timeout(SECONDS):
+            assert await buried.get() == 1  # and not when it had just woken up, with two moments left
+        await woken.stop()
+    finally:
+        await opened.close()
 
 
 async def test_many_comings_and_goings_end_as_the_last_one(mongo_uri: str, database: str) -> None:
