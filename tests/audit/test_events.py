@@ -16,7 +16,7 @@ from fhir_server import json
 from fhir_server.access import Principal
 from fhir_server.access.principal import SYSTEM
 from fhir_server.access.scopes import resource_scopes
-from fhir_server.audit import Agent, Entry, group
+from fhir_server.audit import Agent, Entry, find, group
 from fhir_server.config import Settings
 from fhir_server.context import Context, FhirRequest, FhirResponse
 from fhir_server.dispatch import dispatch
@@ -178,6 +178,17 @@ async def pages(trail: Trail, query: str, principal: Principal = SYSTEM) -> list
             return found
         query = following[0].partition("?")[2]
     raise AssertionError("the pages do not end")
+
+
+async def test_how_many_there_are_in_all_makes_none_of_them(trail: Trail, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(*_: Any, **__: Any) -> Json:
+        raise AssertionError("an AuditEvent was made")
+
+    monkeypatch.setattr(find, "audit_event", none)
+    counted = next(case for case in CASES["searches"] if case["query"] == "_summary=count" and "as" not in case)
+    assert await answer(trail, counted) == expected(counted)
+    with pytest.raises(AssertionError, match="was made"):
+        await answer(trail, {"query": "_summary=count&action=E"})
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 5, 11, 12, 13])
