@@ -21,17 +21,18 @@ async def create(ctx: Context, request: FhirRequest) -> FhirResponse:
     assert request.type
     resource = identify(resource_of(request), request.assigned_id or str(uuid.uuid4()))
     await api.check(ctx, resource, expect_type=request.type)
-    for _ in range(ATTEMPTS):
-        guard = None
-        if request.if_none_exist is not None:
-            match = await api.match(ctx, request.type, request.if_none_exist)
-            if match.stored is not None:
-                return existing(request, match.stored)
-            guard = match.guard
-        try:
-            return await _insert(ctx, request, Write("POST", request.type, resource["id"], resource), guard)
-        except Lost:
-            continue  # someone else created it meanwhile, or what a rule made of it: now theirs is found
+    for attempt in range(ATTEMPTS):
+        async with ctx.repository.turns.of(f"{request.type}?{request.if_none_exist or ''}", attempt):
+            guard = None
+            if request.if_none_exist is not None:
+                match = await api.match(ctx, request.type, request.if_none_exist)
+                if match.stored is not None:
+                    return existing(request, match.stored)
+                guard = match.guard
+            try:
+                return await _insert(ctx, request, Write("POST", request.type, resource["id"], resource), guard)
+            except Lost:
+                continue  # someone else created it meanwhile, or what a rule made of it: now theirs is found
     raise Conflict("The create was overtaken too often; try again.")
 
 
