@@ -64,7 +64,7 @@ def fingerprint() -> str:
     """Of every file that the build reads."""
     digest = hashlib.sha256()
     for path in sorted(SOURCE.rglob("*")):
-        if MODULES not in path.parents and path.is_file() and not path.name.endswith(".test.ts"):
+        if MODULES not in path.parents and path.is_file() and not path.name.endswith((".test.ts", ".test.tsx")):
             digest.update(str(path.relative_to(SOURCE)).encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
 

@@ -39,7 +39,11 @@ export function follow(
 
   async function join(): Promise<void> {
     if (isLeaving) return
-    if (kept === undefined || kept.until < Date.now()) keep({ id: await subscribe(session, topic), until: Date.now() + LASTS })
+    if (kept === undefined || kept.until < Date.now()) {
+      const made = subscribe(session, topic).then((id) => keep({ id, until: Date.now() + LASTS }))
+      making.add(made)
+      await made.finally(() => making.delete(made))
+    }
     const { id } = kept as Kept
     const after = last(id)
     const answer = (await socket.emitWithAck("subscription:join", { subscription: id, after })) as Answer
@@ -121,10 +125,12 @@ function read(shelf: string): Kept | undefined {
 }
 
 let isLeaving = false
+const making = new Set<Promise<void>>() // Subscriptions that are asked for
 
 /** At sign-out: this browser is told no more. */
 export async function unfollow({ server, user }: Session): Promise<void> {
   isLeaving = true // what ends now is not begun anew
+  await Promise.allSettled(making)
   const mine = Object.keys(localStorage).filter((key) => key.startsWith(`follow:${user}:`))
   await Promise.allSettled(mine.map(async (key) => {
     const kept = read(key)

@@ -34,7 +34,7 @@ function List() {
 }
 
 const settled = () => act(async () => { await new Promise((done) => setTimeout(done)) })
-const until = (check: () => void) => vi.waitFor(async () => { await settled(); check() })
+const until = (check: () => void) => vi.waitFor(async () => { await settled(); check() }, 60_000) // of its own: one second
 
 async function answer(page: number) {
   await until(() => expect(requests.at(-1)?.page).toBe(page))
