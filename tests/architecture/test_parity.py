@@ -50,7 +50,7 @@ def parity(home: Path, *wanted: str, tests: str = TESTS) -> tuple[int, str]:
     (home / "test_some.py").write_text(tests)
     call = f"from scripts.parity import main; from pathlib import Path; home = Path({str(home)!r})"
     script = f"{call}; raise SystemExit(main({wanted!r}, tests=home, file=home / 'rows.toml'))"
-    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=300)
     return done.returncode, done.stdout
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fhir_server.audit import Agent, Entry, Trail, entry
+from fhir_server.audit import Agent, Entry, Trail, anchors, entry
 from fhir_server.storage.clock import Clock
 from fhir_server.storage.database import Database
 from fhir_server.storage.repository import Repository
@@ -28,7 +28,7 @@ class Process:
     def __init__(self, uri: str, prefix: str, data_dir: Path, *, wait: bool = True) -> None:
         self.database = Database(uri, prefix)
         self.clock = Clock()
-        self.repository = Repository(self.database, self.clock, query_seconds=10, max_pending=10_000)
+        self.repository = Repository(self.database, self.clock, query_seconds=60, max_pending=10_000)
         self.living = [self.database.incarnation]
         self.trail = Trail(self.database, data_dir, alive=self.alive, now=self.clock.now, wait=wait)
         self.repository.flusher.audit = self.trail.writes
@@ -47,7 +47,15 @@ class Process:
 
 
 @pytest.fixture
-async def process(mongo_uri: str, database: str, tmp_path: Path) -> AsyncIterator[Process]:
+def no_anchors_by_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test that takes longer than the seconds between two of them makes all of its anchors itself all the same."""
+    monkeypatch.setattr(anchors, "SECONDS", 3600.0)
+
+
+@pytest.fixture
+async def process(
+    mongo_uri: str, database: str, tmp_path: Path, no_anchors_by_themselves: None
+) -> AsyncIterator[Process]:
     """One process on an empty trail."""
     one = Process(mongo_uri, database, tmp_path)
     for name in ("audit", "audit_chain", "audit_anchor"):

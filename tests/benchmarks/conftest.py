@@ -28,7 +28,7 @@ def listening(app: StandIn) -> Iterator[str]:
     server = Server(uvicorn.Config(app, log_level="error", lifespan="off"))
     thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
     thread.start()
-    assert started.wait(10)
+    assert started.wait(60)
     try:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}{BASE}"
     finally:

@@ -47,7 +47,8 @@ class StandIn:
         self, method: str, path: str, query: list[tuple[str, str]], body: bytes
     ) -> tuple[int, Json, Json | None]:
         self.seen.append((method, path))
-        if self.throttle and len(self.seen) % 50 == 0:
+        # So often that it comes in a tenth of a second on any machine; four or eight who ask in turn all get through.
+        if self.throttle and len(self.seen) % 5 == 0:
             return 429, {"retry-after": "0"}, None
         kind, _, id = path.partition("/")
         resource: Any = json.loads(body) if body else None

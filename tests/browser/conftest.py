@@ -36,6 +36,7 @@ def chromium() -> Iterator[Browser]:
 def page(chromium: Browser) -> Iterator[Page]:
     """A page in a context of its own; anything it reports to the console fails the test."""
     context = chromium.new_context(viewport={"width": 1100, "height": 800})
+    context.set_default_timeout(60_000)
     opened = context.new_page()
     complaints: list[str] = []
     opened.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)

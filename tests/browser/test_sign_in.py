@@ -42,6 +42,7 @@ def phone(chromium: Browser) -> Iterator[Page]:
     context = chromium.new_context(
         viewport={"width": 375, "height": 740}, color_scheme="dark", java_script_enabled=False, has_touch=True
     )
+    context.set_default_timeout(60_000)
     yield context.new_page()
     context.close()
 
@@ -136,7 +137,7 @@ def test_a_second_factor_from_the_start_to_a_recovery_code(page: Page, clinic: C
     sign_in(page, "rosa")
     page.get_by_role("link", name="Set it up").click()
     image = page.get_by_role("img", name=re.compile("QR code"))
-    assert image.evaluate("image => image.naturalWidth") > 0
+    expect(image).not_to_have_js_property("naturalWidth", 0)  # once it is decoded
     secret = page.locator("code").inner_text().replace(" ", "")
     page.get_by_label("Code").fill("000000")
     page.get_by_label("Your password").fill(PASSWORD)
@@ -146,12 +147,13 @@ def test_a_second_factor_from_the_start_to_a_recovery_code(page: Page, clinic: C
     page.get_by_label("Code").fill(pyotp.TOTP(secret).now())
     page.get_by_label("Your password").fill(PASSWORD)
     page.get_by_role("button", name="Turn on").click()
+    expect(page.get_by_role("listitem")).to_have_count(10)
     codes = page.get_by_role("listitem").all_inner_texts()
-    assert len(codes) == 10
     page.get_by_role("link", name="I have kept them").click()
 
     page.goto(f"{clinic.root}/auth/logout")
     page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_role("heading", name="You are signed out")).to_be_visible()
     page.goto(clinic.authorize_url("openid", client="trusted"))
     sign_in(page, "rosa")
     page.get_by_label("Code").fill(pyotp.TOTP(secret).at(int(time.time()) + 30))
@@ -249,6 +251,7 @@ def test_missing_entries_are_told_at_their_field(page: Page, clinic: Clinic) -> 
 
 def test_the_page_cannot_be_framed(chromium: Browser, clinic: Clinic) -> None:
     page = chromium.new_page()
+    page.set_default_timeout(60_000)
     page.goto(clinic.app)
     frame = "url => { const f = document.createElement('iframe'); f.src = url; document.body.append(f); }"
     with page.expect_console_message(lambda message: "frame-ancestors 'none'" in message.text):

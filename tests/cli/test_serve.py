@@ -37,7 +37,7 @@ def kill_mongod(data_dir: Path) -> None:
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
     lock = Lock(DataDirectory(data_dir).running)
-    assert lock.share(30)
+    assert lock.share(60)
     lock.release()
 
 

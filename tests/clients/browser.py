@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from scripts.browser import WAYS_OUT
 from scripts.browser import chromium as installed
 from tests.clients.node import missing
 from tests.clients.world import PASSWORDS
+
+expect.set_options(timeout=60_000)  # a busy machine is slow, not wrong
 
 
 @contextmanager
@@ -21,7 +23,7 @@ def chromium(*options: str) -> Iterator[Browser]:
         missing(f"no Chromium: {WAYS_OUT}")
     with sync_playwright() as playwright:
         # Without a sandbox: containers seldom allow one, and only our own pages are opened.
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", *options])
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", *options], timeout=120_000)
         try:
             yield browser
         finally:

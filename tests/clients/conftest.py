@@ -14,6 +14,9 @@ from tests.clients.keys import new_key
 from tests.clients.office import Office, open_office
 from tests.clients.pages import Pages, serving
 from tests.conftest import serve
+from tests.patience import patient_servers
+
+__all__ = ["patient_servers"]
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +61,7 @@ def browser() -> Iterator[Browser]:
 def page(browser: Browser) -> Iterator[Page]:
     """A page without anybody signed in."""
     with browser.new_context(locale="en-GB") as context:
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(60_000)
         yield context.new_page()
 
 

@@ -33,7 +33,7 @@ def observation(number: int) -> Json:
 @pytest.fixture(scope="module")
 def stored(server: str) -> list[Json]:
     resources = [observation(number) for number in range(20)]
-    with httpx.Client(base_url=server, timeout=30) as client:
+    with httpx.Client(base_url=server, timeout=60) as client:
         for one in resources:
             client.put(f"/Observation/{one['id']}", json=one).raise_for_status()
     return resources

@@ -63,7 +63,7 @@ def filled(server: str) -> Iterator[httpx.Client]:
         {"resourceType": "Location", "id": "here", "partOf": reference("Location/there")},
         {"resourceType": "Location", "id": "there", "partOf": reference("Location/here")},
     ]
-    with httpx.Client(base_url=server, timeout=30, headers={"Content-Type": "application/fhir+json"}) as client:
+    with httpx.Client(base_url=server, timeout=60, headers={"Content-Type": "application/fhir+json"}) as client:
         bundle = {"resourceType": "Bundle", "type": "transaction", "entry": [put(one) for one in resources]}
         answer = client.post("", json=bundle)
         assert answer.status_code == 200, answer.text

@@ -37,7 +37,7 @@ def filled(server: str) -> Iterator[httpx.Client]:
             "effectiveDateTime": f"202{number}-01-01",
         }
         entries += [put(patient), put(observation)]
-    with httpx.Client(base_url=server, timeout=30, headers={"Content-Type": "application/fhir+json"}) as client:
+    with httpx.Client(base_url=server, timeout=60, headers={"Content-Type": "application/fhir+json"}) as client:
         answer = client.post("", json={"resourceType": "Bundle", "type": "transaction", "entry": entries})
         assert answer.status_code == 200, answer.text
         yield client

@@ -144,6 +144,6 @@ def test_what_breaks_its_profile_is_refused(client: httpx.Client, name: str) -> 
 def test_at_the_level_of_structure_it_is_accepted_without_a_warning(lenient: str, name: str) -> None:
     resource, _ = BROKEN[name]
     headers = {"Prefer": "return=OperationOutcome"}
-    answer = httpx.post(f"{lenient}/{resource['resourceType']}", json=resource, headers=headers, timeout=30)
+    answer = httpx.post(f"{lenient}/{resource['resourceType']}", json=resource, headers=headers, timeout=60)
     assert answer.status_code == 201, answer.text
     assert [one["severity"] for one in answer.json()["issue"]] == ["information"]

@@ -126,7 +126,7 @@ def lenient(settings: Settings) -> Iterator[str]:
 
 
 def test_validate_runs_every_level_whatever_the_servers_own(lenient: str) -> None:
-    with httpx.Client(base_url=lenient, timeout=30) as client:
+    with httpx.Client(base_url=lenient, timeout=60) as client:
         put(client, {"resourceType": "Device", "id": "accepted"})
         put(client, profile(PROFILE, "Patient", element("Patient.name", min=1)))
         parameters = {"resourceType": "Parameters", "parameter": [{"name": "resource", "resource": patient()}]}
@@ -141,7 +141,7 @@ def test_validate_runs_every_level_whatever_the_servers_own(lenient: str) -> Non
 
 
 def test_the_resources_in_parameters_are_checked_however_deep(lenient: str) -> None:
-    with httpx.Client(base_url=lenient, timeout=30) as client:
+    with httpx.Client(base_url=lenient, timeout=60) as client:
         put(client, profile(PROFILE, "Patient", element("Patient.name", min=1)))
         inner = {"name": "a", "part": [{"name": "b", "part": [{"name": "c", "resource": patient()}]}]}
         resource = {"resourceType": "Parameters", "parameter": [inner]}

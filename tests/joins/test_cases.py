@@ -31,6 +31,13 @@ from tests.search.test_cases import FILES, load
 
 Json = dict[str, Any]
 Result = TypeVar("Result")
+FEW: Json = {
+    "resources": {
+        "a": {"resourceType": "Patient", "gender": "male"},
+        "b": {"resourceType": "Patient"},
+        "o": {"resourceType": "Observation", "status": "final", "subject": {"reference": "Patient/a"}},
+    }
+}
 CASES = [(path.stem, *case) for path in FILES for case in load(path) if "finds" in case[2] or "error" in case[2]]
 
 
@@ -45,7 +52,7 @@ class Finder:
     async def _open(self) -> None:
         self.database = Database(self._uri, self._name)
         await self.database.prepare()
-        self.repository = Repository(self.database, Clock(), query_seconds=10, max_pending=100)
+        self.repository = Repository(self.database, Clock(), query_seconds=60, max_pending=100)
 
     def close(self) -> None:
         self._loop.run_until_complete(self.database.close())
@@ -56,6 +63,9 @@ class Finder:
 
     def check(self, file: str, content: Json, case: Json) -> None:
         self.run(self._check(file, content, case))
+
+    def fill(self, file: str, content: Json) -> None:
+        self.run(self._fill(file, content))
 
     async def _fill(self, file: str, content: Json) -> None:
         if file == self._file:
@@ -93,7 +103,7 @@ class Finder:
 
     async def _judged(self, search: str, options: Json) -> set[str]:
         """The same page by page, as if every chain led to more than can be looked up."""
-        settings, base = Settings(), options["base_url"]
+        settings, base = Settings(query_seconds=60), options["base_url"]
         validator = Validator(Answers(self.repository, base), Level.STRUCTURE, {})
         ctx = Context(SYSTEM, self.repository, validator, settings, base, dispatch=dispatch)
         joins = Joins(self.repository, SYSTEM, base, few=0)
@@ -145,15 +155,8 @@ def test_case(finder: Finder, file: str, content: Json, case: Json) -> None:
     ],
 )
 def test_a_wrong_case_fails(finder: Finder, wrong: Json) -> None:
-    content = {
-        "resources": {
-            "a": {"resourceType": "Patient", "gender": "male"},
-            "b": {"resourceType": "Patient"},
-            "o": {"resourceType": "Observation", "status": "final", "subject": {"reference": "Patient/a"}},
-        }
-    }
     with pytest.raises(AssertionError):
-        finder.check("wrong", content, wrong)
+        finder.check("few", FEW, wrong)
 
 
 def test_what_is_many_is_judged_row_by_row(finder: Finder) -> None:
@@ -162,6 +165,7 @@ def test_what_is_many_is_judged_row_by_row(finder: Finder) -> None:
     async def glance(few: int, search: str) -> Query:
         return await Joins(finder.repository, SYSTEM, BASE, few=few).glance(query(search))
 
+    finder.fill("few", FEW)
     for search in ("Observation?patient.gender=male", "Patient?_has:Observation:patient:status=final"):
         assert finder.run(glance(0, search)).probes, search
         assert not finder.run(glance(100, search)).probes, search

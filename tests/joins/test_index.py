@@ -109,7 +109,7 @@ async def examined(repository: Repository, search: str) -> tuple[int, int]:
 
 async def judge(opened: Database, resource_type: str) -> list[str]:
     """The searches of this type that examine too much."""
-    repository = Repository(opened, Clock(), query_seconds=10, max_pending=100)
+    repository = Repository(opened, Clock(), query_seconds=60, max_pending=100)
     await opened.resource.delete_many({})
     await opened.resource.insert_many(list(documents(resource_type)))
     out: list[str] = []
@@ -146,7 +146,7 @@ def test_a_walk_over_the_type_is_noticed(opened: Database, loop: asyncio.Abstrac
     """The same judgement of a filter that no index serves."""
 
     async def walk() -> int:
-        repository = Repository(opened, Clock(), query_seconds=10, max_pending=100)
+        repository = Repository(opened, Clock(), query_seconds=60, max_pending=100)
         await opened.resource.delete_many({})
         await opened.resource.insert_many(list(documents("Patient")))
         filter: Json = {"$and": [{"k": "1pd"}, {"$nor": [{"k": {"$elemMatch": {"$gte": "1pd", "$lt": f"1pd{END}"}}}]}]}

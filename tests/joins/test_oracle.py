@@ -41,7 +41,7 @@ class Server:
         self._loop = asyncio.new_event_loop()
         self._database = Database(mongo_uri, database)
         self._loop.run_until_complete(self._database.prepare())
-        self._repository = Repository(self._database, Clock(), query_seconds=20, max_pending=100)
+        self._repository = Repository(self._database, Clock(), query_seconds=60, max_pending=100)
 
     def load(self, resources: dict[str, Json]) -> None:
         # The oracle's decimals are decimals, as the server's own.

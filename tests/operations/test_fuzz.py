@@ -43,7 +43,7 @@ def filled(server: str) -> str:
     for type_, more in (("Patient", {}), ("Encounter", {"status": "planned", "class": {"code": "AMB"}})):
         body = {"resourceType": type_, "id": "f", **more}
         for _ in range(2):
-            assert httpx.put(f"{server}/{type_}/f", json=body).is_success
+            assert httpx.put(f"{server}/{type_}/f", json=body, timeout=60).is_success
     return server
 
 

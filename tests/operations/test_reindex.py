@@ -289,7 +289,7 @@ def test_the_operation_starts_a_reindex(client: httpx.Client) -> None:
 def test_searches_wait_for_keys_of_another_layout(settings: Settings, database: str) -> None:
     """A process of the other layout is still there, so nothing can be rebuilt; then it is gone."""
     settings = settings.model_copy(update={"database": f"{database}_layout"})
-    with serve(settings) as base, httpx.Client(base_url=base, timeout=30) as client:
+    with serve(settings) as base, httpx.Client(base_url=base, timeout=60) as client:
         put(client, patient("p", gender="male"))
     with MongoClient[Json](settings.mongodb_uri) as mongo:
         mongo[f"{settings.database}_fhir"]["resource"].update_many({}, {"$set": {"k": ["of another layout"]}})
@@ -297,7 +297,7 @@ def test_searches_wait_for_keys_of_another_layout(settings: Settings, database: 
         system["state"].update_one({"_id": "parameters"}, {"$set": {"layout": LAYOUT - 1}})
         older = {"_id": "fhir-server/elsewhere/1/x", "generation": 10**9, "layout": LAYOUT - 1}
         system["processes"].insert_one({**older, "seen": datetime(2999, 1, 1, tzinfo=UTC)})
-        with serve(settings) as base, httpx.Client(base_url=base, timeout=30) as client:
+        with serve(settings) as base, httpx.Client(base_url=base, timeout=60) as client:
             ready = client.get(base.replace("/fhir", "/health/ready"))
             assert ready.status_code == 503
             assert ready.json()["search"].startswith("The search index is being rebuilt: 146 resource types are left")

@@ -150,7 +150,7 @@ def filled(server: str) -> str:
         {"resourceType": "ConceptMap", "url": "http://example.org/cm/fuzz", **fixed},
     ]
     for one in stored:
-        assert httpx.put(f"{server}/{one['resourceType']}/fuzz", json=one).is_success
+        assert httpx.put(f"{server}/{one['resourceType']}/fuzz", json=one, timeout=60).is_success
     return server
 
 
@@ -166,6 +166,6 @@ def test_any_call_is_answered(filled: str) -> None:
         assert validate(json.decode(response.content)) == []
 
     seen: Counter[int] = Counter()
-    with httpx.Client(base_url=filled, timeout=30) as client:
+    with httpx.Client(base_url=filled, timeout=60) as client:
         check()
     assert seen[200] > 40

@@ -12,6 +12,7 @@ import pytest
 from fhir_server.config import Settings
 from tests.conftest import serve
 
+SECONDS = 60.0  # a busy machine is slow, not wrong
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "validation.md").read_text()
 CALLS = [shlex.split(call) for call in re.findall(r"^curl .*?(?=\ncurl|\n```)", PAGE, re.MULTILINE | re.DOTALL)]
 (TOLD,) = re.findall(r"^```text\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
@@ -27,7 +28,7 @@ def made(client: httpx.Client, call: list[str]) -> httpx.Response:
 @pytest.fixture(scope="module", autouse=True)
 def definitions(server: str) -> None:
     """What the first call of the page stores."""
-    with httpx.Client(base_url=server, headers={"Content-Type": "application/fhir+json"}) as client:
+    with httpx.Client(base_url=server, headers={"Content-Type": "application/fhir+json"}, timeout=SECONDS) as client:
         assert made(client, CALLS[0]).status_code == 200
 
 
@@ -65,7 +66,8 @@ def test_the_calls_were_found() -> None:
 def test_a_write_is_judged_by_the_level(settings: Settings, server: str, level: str, status: int) -> None:
     wrong = CALLS[2][CALLS[2].index("-d") + 1]
     with serve(settings.model_copy(update={"validation": level})) as base:
-        response = httpx.post(f"{base}/Observation", content=wrong, headers={"Content-Type": "application/fhir+json"})
+        headers = {"Content-Type": "application/fhir+json"}
+        response = httpx.post(f"{base}/Observation", content=wrong, headers=headers, timeout=SECONDS)
     assert response.status_code == status, response.text
 
 
@@ -74,8 +76,8 @@ def test_a_profile_holds_after_its_transaction(settings: Settings, server: str) 
     bundle = bundle.replace('"value":72', '"value":900').replace("guide-pulse", "guide-new-pulse")
     headers = {"Content-Type": "application/fhir+json"}
     with serve(settings.model_copy(update={"validation": "profiles"})) as base:
-        assert httpx.post(base, content=bundle, headers=headers).status_code == 200
-        told = httpx.get(f"{base}/Observation/guide-new-pulse/$validate").json()["issue"]
+        assert httpx.post(base, content=bundle, headers=headers, timeout=SECONDS).status_code == 200
+        told = httpx.get(f"{base}/Observation/guide-new-pulse/$validate", timeout=SECONDS).json()["issue"]
         assert [(one["severity"], one["code"]) for one in told] == [("error", "value")]
 
 
@@ -83,5 +85,5 @@ def test_an_enforced_profile_is_asked_of_what_claims_nothing(settings: Settings,
     resource = {"resourceType": "Observation", "status": "final", "code": {"text": "Pulse"}}
     asked = {"Observation": ["http://example.org/pulse"]}
     with serve(settings.model_copy(update={"validation": "profiles", "enforced_profiles": asked})) as base:
-        assert httpx.post(f"{base}/Observation", json=resource).status_code == 422
-        assert httpx.post(f"{base}/Device", json={"resourceType": "Device"}).status_code == 201
+        assert httpx.post(f"{base}/Observation", json=resource, timeout=SECONDS).status_code == 422
+        assert httpx.post(f"{base}/Device", json={"resourceType": "Device"}, timeout=SECONDS).status_code == 201

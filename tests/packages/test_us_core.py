@@ -29,7 +29,7 @@ def settings(settings: Settings, shared: Path) -> Settings:
 @pytest.fixture(scope="module")
 def us_core(settings: Settings) -> Iterator[str]:
     """Started twice: the second start finds everything there."""
-    with serve(settings) as base, httpx.Client(base_url=base) as client:
+    with serve(settings) as base, httpx.Client(base_url=base, timeout=60) as client:
         assert client.get("/StructureDefinition", params={"_summary": "count"}).json()["total"] == 59
     with serve(settings) as base:
         yield base
@@ -37,7 +37,7 @@ def us_core(settings: Settings) -> Iterator[str]:
 
 @pytest.fixture
 def client(us_core: str) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=us_core, timeout=30, headers={"Content-Type": "application/fhir+json"}) as session:
+    with httpx.Client(base_url=us_core, timeout=60, headers={"Content-Type": "application/fhir+json"}) as session:
         yield session
 
 

@@ -186,7 +186,7 @@ class Site:
         self, token: str | None = None, *, namespaces: tuple[str, ...] = ("/",), acknowledge: bool = True, **more: Any
     ) -> AsyncIterator[Ear]:
         """A client with the token, until the block ends."""
-        client = AsyncClient(reconnection=False)
+        client = AsyncClient(reconnection=False, request_timeout=SECONDS)
         ear = Ear(client)
 
         async def take(event: str, *data: Any) -> str:
@@ -204,7 +204,7 @@ class Site:
         auth = {"token": token} if token is not None else None
         more.setdefault("transports", ["websocket"])
         try:
-            await client.connect(self.url, auth=auth, namespaces=list(namespaces), wait_timeout=10, **more)
+            await client.connect(self.url, auth=auth, namespaces=list(namespaces), wait_timeout=60, **more)
         except ConnectionError as error:
             await client.disconnect()
             raise Refused(*(told for name, told in ear.heard if name == "connect_error")) from error
@@ -251,7 +251,7 @@ async def open_site(settings: Settings, *, origins: frozenset[bytes] = frozenset
         fhir = FhirApp(context, dispatch, settings, authenticator=authenticator, trail=server.trail)
         await _serve(_paths(fhir, live), listener, stack)
         url = f"http://127.0.0.1:{port}"
-        http = await stack.enter_async_context(httpx.AsyncClient(base_url=url, timeout=30))
+        http = await stack.enter_async_context(httpx.AsyncClient(base_url=url, timeout=SECONDS))
         yield Site(url, server, auth, subs, live, http, stack)
 
 

@@ -9,7 +9,7 @@ import pytest
 from fhir_server.access.principal import SYSTEM as ADMINISTRATOR
 from fhir_server.context import FhirRequest
 from realtime import streams
-from tests.realtime.house import ANN, BEN, DORA, Ear, Site
+from tests.realtime.house import ANN, BEN, DORA, SECONDS, Ear, Site
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 Sites = tuple[Site, Site]
@@ -134,6 +134,7 @@ async def test_a_client_that_acknowledges_nothing_is_disconnected(
             await here.put(*(weight(f"s-{one}") for one in range(start, start + 20)))
         await dora.gone.wait()
         assert len(await heard(dora, 1)) <= streams.OUTSTANDING
+    monkeypatch.setattr(streams, "PATIENCE", SECONDS)  # this one acknowledges, as soon as the machine lets it
     async with here.connect(token) as dora:
         await dora.ask("subscription:join", {"subscription": id_, "after": 0})
         assert await heard(dora, 80) == list(range(1, 81))

@@ -60,7 +60,7 @@ class Process:
         """kill -9 of the server and its workers; the mongod lives in a session of its own and stays."""
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait(30)
+        self._process.wait(60)
 
     def stop(self) -> int:
         """A polite end; answers the exit code."""
@@ -95,7 +95,7 @@ def mongod_pid(data_dir: Path) -> int:
 def call(base: str, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
     """One request on a connection of its own; raises OSError or HTTPException when it breaks."""
     where = urlsplit(base)
-    connection = http.client.HTTPConnection(where.hostname or "", where.port, timeout=30)
+    connection = http.client.HTTPConnection(where.hostname or "", where.port, timeout=60)
     try:
         content = None if body is None else json.dumps(body)
         connection.request(method, where.path + path, content, {"Content-Type": "application/fhir+json", **headers})
@@ -137,7 +137,7 @@ class Writers:
     def wait_for(self, count: int) -> None:
         """Return once this many transactions were acknowledged."""
         with self._enough:
-            assert self._enough.wait_for(lambda: len(self.acknowledged) >= count, timeout=60)
+            assert self._enough.wait_for(lambda: len(self.acknowledged) >= count, timeout=120)
 
     def finish(self) -> None:
         self._stop.set()

@@ -67,7 +67,7 @@ class Painters:
     def wait_for(self, more: int) -> None:
         with self._more:
             wanted = self.written + more
-            assert self._more.wait_for(lambda: self.written >= wanted, timeout=60)
+            assert self._more.wait_for(lambda: self.written >= wanted, timeout=120)
 
     def finish(self) -> dict[str, set[str]]:
         self._stop.set()

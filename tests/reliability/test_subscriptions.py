@@ -106,7 +106,7 @@ class Writing:
     def finish(self) -> None:
         self.wait_for(COUNT)
         for thread in self._threads:
-            thread.join(10)
+            thread.join(60)
 
 
 def subscription(channel: dict[str, Any]) -> dict[str, Any]:
@@ -123,7 +123,7 @@ def activate(base: str, resource: dict[str, Any]) -> str:
     """Create it, and answer its id once it is active."""
     status, created = call(base, "POST", "/Subscription", resource)
     assert status == 201, created
-    for _ in range(200):
+    for _ in range(1200):  # at least a minute
         status, found = call(base, "GET", f"/Subscription/{created['id']}")
         assert (status, found["status"] in ("requested", "active")) == (200, True), found
         if found["status"] == "active":

@@ -29,7 +29,7 @@ def test_bad_input(client: httpx.Client, server: str, case: dict[str, Any]) -> N
     headers = {"Content-Type": "application/fhir+json", **case.get("headers", {})}
     if method == "GET" or ("_search" in url and "Content-Type" not in case.get("headers", {})):
         headers.pop("Content-Type", None)
-    with httpx.Client(timeout=30) as plain:
+    with httpx.Client(timeout=60) as plain:
         root = server.removesuffix("/fhir")
         answer = plain.request(
             method, root + url, headers=headers, content=body if isinstance(body, bytes) else iter(body)
@@ -89,7 +89,7 @@ def test_the_queries_of_the_landing_page_are_answered(client: httpx.Client, quer
 
 def test_pages(server: str) -> None:
     root = server.removesuffix("/fhir")
-    with httpx.Client(base_url=root, timeout=30) as browser:
+    with httpx.Client(base_url=root, timeout=60) as browser:
         for path in ("/", "/docs", "/docs/Patient", "/openapi.json", "/health/ready", "/metrics", "/static/fhir.css"):
             assert browser.get(path).status_code == 200, path
 
@@ -109,7 +109,7 @@ def test_what_is_no_http_is_refused_by_the_http_server(server: str, sent: bytes)
 
 
 def test_a_refused_body_leaves_the_connection_usable(server: str) -> None:
-    with httpx.Client(base_url=server, timeout=30) as client:
+    with httpx.Client(base_url=server, timeout=60) as client:
         for _ in range(2):
             refused = client.post("/Patient", content=b"x" * (17 * 1024 * 1024))
             assert refused.status_code == 413
@@ -132,6 +132,6 @@ def exchange(server: str, sent: bytes) -> bytes:
     address = urlsplit(server)
     assert address.hostname
     assert address.port
-    with socket.create_connection((address.hostname, address.port), timeout=10) as connection:
+    with socket.create_connection((address.hostname, address.port), timeout=60) as connection:
         connection.sendall(sent)
         return connection.recv(4096)

@@ -42,7 +42,7 @@ def test_generated_requests(operations: list[Operation], server: str, mode: sche
     def check(data: st.DataObject) -> None:
         operation = data.draw(st.sampled_from(operations))
         case = data.draw(operation.as_strategy(generation_mode=mode))
-        answer = case.call(base_url=server, headers={"Accept": "application/fhir+json"})
+        answer = case.call(base_url=server, headers={"Accept": "application/fhir+json"}, timeout=60)
         content_type = ", ".join(answer.headers.get("content-type", ()))
         proper(Answer(answer.status_code, content_type, answer.content))
 

@@ -129,7 +129,7 @@ def asked(clinic: Clinic, data: st.DataObject, found: list[Operation], mode: Gen
     operation = data.draw(st.sampled_from(found))
     case = data.draw(operation.as_strategy(generation_mode=mode))
     given = clinic.bearer(token) if token else {}
-    answer = case.call(base_url=clinic.base, headers={"Accept": "application/fhir+json", **given})
+    answer = case.call(base_url=clinic.base, headers={"Accept": "application/fhir+json", **given}, timeout=60)
     content_type = ", ".join(answer.headers.get("content-type", ()))
     return Answer(answer.status_code, content_type, answer.content)
 

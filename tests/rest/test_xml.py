@@ -26,7 +26,7 @@ PATIENT = (
 def caller(server: str) -> Iterator[httpx.Client]:
     """A client that sends and wants XML."""
     headers = {"Content-Type": FHIR_XML, "Accept": FHIR_XML}
-    with httpx.Client(base_url=server, timeout=30, headers=headers) as session:
+    with httpx.Client(base_url=server, timeout=60, headers=headers) as session:
         yield session
 
 

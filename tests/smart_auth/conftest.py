@@ -12,6 +12,9 @@ from smart_auth.clients import Clients
 from smart_auth.codes import Codes
 from smart_auth.launches import Launches
 from smart_auth.tokens import Tokens
+from tests.patience import patient_servers
+
+__all__ = ["patient_servers"]
 
 
 class Announced:

@@ -102,7 +102,7 @@ async def world(settings: Settings) -> AsyncIterator[World]:
     database = Database(str(settings.mongodb_uri), settings.database)
     try:
         await database.prepare()
-        auth = SmartAuth(settings, database, Repository(database, Clock(), query_seconds=20, max_pending=100))
+        auth = SmartAuth(settings, database, Repository(database, Clock(), query_seconds=60, max_pending=100))
         await auth.prepare()
         modules = (discovery, token_endpoint, introspection, revocation, registration, userinfo)
         app = Starlette(routes=[route for module in modules for route in module.routes(auth).routes])

@@ -88,7 +88,7 @@ async def process(uri: str, prefix: str, *, external: External | None = None, ro
     database = Database(uri, prefix)
     try:
         await database.prepare()
-        repository = Repository(database, Clock(), query_seconds=10, max_pending=1000)
+        repository = Repository(database, Clock(), query_seconds=60, max_pending=1000)
         processes = Processes(database, LAYOUT)
         await processes.join()
         changes = Changes(database)

@@ -33,7 +33,7 @@ def test_the_endpoints(mongo_uri: str, database: str, tmp_path: Path, is_open: b
         log_level="error",
         open=is_open,
     )
-    with serve(settings) as base, httpx.Client(base_url=base.removesuffix("/fhir"), timeout=30) as client:
+    with serve(settings) as base, httpx.Client(base_url=base.removesuffix("/fhir"), timeout=60) as client:
         answers = {path: client.request(method, path).status_code for method, path, _ in FOUND}
     expected = {path: 404 if is_open else status for _, path, status in FOUND}
     assert answers == expected

@@ -6,6 +6,7 @@ import asyncio
 import re
 import time
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 
 import httpx
 import pyotp
@@ -14,6 +15,14 @@ import pytest
 from fhir_server.config import Settings
 from smart_auth import page, second_factor
 from tests.smart_auth.visitor import PASSWORD, Reader, Visitor, World, said, world
+
+
+@pytest.fixture(autouse=True)
+def moment(monkeypatch: pytest.MonkeyPatch) -> float:
+    """The clock of the codes stands still: in the next half minute the code that was used would be another one."""
+    now = time.time()
+    monkeypatch.setattr(second_factor, "time", SimpleNamespace(time=lambda: now))
+    return now
 
 
 @pytest.fixture
@@ -29,7 +38,7 @@ def secret_in(response: httpx.Response) -> str:
 
 
 def code_of(secret: str, steps: int = 0) -> str:
-    return pyotp.TOTP(secret).at(int(time.time()) + 30 * steps)
+    return pyotp.TOTP(secret).at(int(second_factor.time.time()) + 30 * steps)
 
 
 async def enrol(made: World, login: str = "ana") -> tuple[Visitor, str, list[str]]:

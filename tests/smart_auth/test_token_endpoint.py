@@ -324,7 +324,8 @@ async def test_12_online_access_lasts_no_longer_than_an_idle_or_an_old_session(s
         assert again["expires_in"] <= 600
         live = await smart.auth.tokens.find_refresh(again["refresh_token"])
         assert live is not None
-        assert live.expires <= soon
+        # What is left is counted first, and begins when the token is made: seconds later on a machine that stalls.
+        assert live.expires <= soon + timedelta(minutes=1)
 
 
 async def test_12_offline_access_outlives_its_session(smart: World) -> None:

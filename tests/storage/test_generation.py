@@ -20,7 +20,7 @@ async def two(mongo_uri: str, database: str) -> AsyncIterator[tuple[Repository, 
     """Two processes on one database."""
     opened = [Database(mongo_uri, database), Database(mongo_uri, database)]
     await opened[0].prepare()
-    first, second = (Repository(one, Clock(), query_seconds=10, max_pending=1000) for one in opened)
+    first, second = (Repository(one, Clock(), query_seconds=60, max_pending=1000) for one in opened)
     yield first, second
     for one in opened:
         await one.close()

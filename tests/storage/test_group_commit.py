@@ -28,7 +28,7 @@ async def database(mongo_uri: str, database: str) -> AsyncIterator[Database]:
 
 @pytest.fixture
 def repository(database: Database) -> Repository:
-    return Repository(database, Clock(), query_seconds=10, max_pending=10_000)
+    return Repository(database, Clock(), query_seconds=60, max_pending=10_000)
 
 
 def write(id_: str, text: str = "x", **more: object) -> Write:
@@ -64,7 +64,7 @@ async def test_parallel_updates_of_one_resource_leave_an_unbroken_history(reposi
 async def test_two_processes_contending_lose_nothing(mongo_uri: str, database: Database) -> None:
     other_database = Database(mongo_uri, database.prefix)
     try:
-        pair = [Repository(d, Clock(), query_seconds=10, max_pending=10_000) for d in (database, other_database)]
+        pair = [Repository(d, Clock(), query_seconds=60, max_pending=10_000) for d in (database, other_database)]
         await asyncio.gather(*(pair[n % 2].commit(unit(write(f"c{n % 5}", str(n)))) for n in range(100)))
         for n in range(5):
             versions = await pair[0].history.versions(SYSTEM, Span("Basic", f"c{n}", limit=200))
@@ -85,7 +85,7 @@ async def test_exact_writes_make_one_winner(repository: Repository) -> None:
 async def test_a_guard_lets_one_through(mongo_uri: str, database: Database) -> None:
     other_database = Database(mongo_uri, database.prefix)
     try:
-        pair = [Repository(d, Clock(), query_seconds=10, max_pending=10_000) for d in (database, other_database)]
+        pair = [Repository(d, Clock(), query_seconds=60, max_pending=10_000) for d in (database, other_database)]
         tries = [pair[n % 2].commit(unit(write(f"g{n}"), guard=Guard("same", 0))) for n in range(16)]
         results = await asyncio.gather(*tries, return_exceptions=True)
         assert sum(result is None for result in results) == 1
@@ -132,7 +132,7 @@ async def test_reads_at_the_same_time_share_a_query(repository: Repository) -> N
 async def test_history_waits_for_what_another_process_has_not_committed(mongo_uri: str, database: Database) -> None:
     """A poller that goes on from the last stamp it saw must not miss what commits later with an earlier one."""
     other = Database(mongo_uri, database.prefix)
-    mine = Repository(database, Clock(), query_seconds=10, max_pending=100)
+    mine = Repository(database, Clock(), query_seconds=60, max_pending=100)
     try:
         async with other.client.start_session() as session:
             await session.start_transaction()

@@ -36,7 +36,7 @@ async def database(mongo_uri: str, database: str) -> AsyncIterator[Database]:
 
 @pytest.fixture
 async def repository(database: Database) -> AsyncIterator[Repository]:
-    started = Repository(database, Clock(), query_seconds=20, max_pending=100)
+    started = Repository(database, Clock(), query_seconds=60, max_pending=100)
     await started.start()
     yield started
     await started.stop()
@@ -133,7 +133,7 @@ async def test_what_is_retired_is_written_until_everybody_knows(
 
 async def test_numbers_outlast_a_restart(database: Database) -> None:
     for _ in range(2):
-        repository = Repository(database, Clock(), query_seconds=20, max_pending=100)
+        repository = Repository(database, Clock(), query_seconds=60, max_pending=100)
         await repository.start()
         await put(repository, definition("a", "Patient.name.use"))
         await put(repository, definition("b", "Patient.telecom.use"))
@@ -145,7 +145,7 @@ async def test_numbers_outlast_a_restart(database: Database) -> None:
 
 
 async def test_declarations_lost_are_made_again_from_the_resources(database: Database) -> None:
-    repository = Repository(database, Clock(), query_seconds=20, max_pending=100)
+    repository = Repository(database, Clock(), query_seconds=60, max_pending=100)
     await repository.start()
     await put(repository, definition("a", "Patient.name.use"))
     await repository.stop()
@@ -240,7 +240,7 @@ async def test_who_was_taken_for_gone_learns_what_is_new_before_it_writes(
 
 
 async def test_keys_of_another_layout_are_rebuilt_and_searches_wait(database: Database) -> None:
-    repository = Repository(database, Clock(), query_seconds=20, max_pending=100)
+    repository = Repository(database, Clock(), query_seconds=60, max_pending=100)
     await repository.start()
     await put(repository, {"resourceType": "Patient", "id": "p", "gender": "male"})
     await repository.stop()

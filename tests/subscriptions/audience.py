@@ -30,7 +30,7 @@ from tests.smart_auth.process import Process, process
 from tests.subscriptions.receiver import Receiver, Request, receiving
 
 Json = dict[str, Any]
-PATIENCE = 10.0  # seconds
+PATIENCE = 60.0  # seconds after which nobody waits any longer
 SOCKETIO, WEBSOCKET, PING, REST_HOOK, EMAIL = CHANNELS = ("socketio", "websocket", "ping", "rest-hook", "email")
 _NAMED = {"system": "http://fhir-server.example/ig/CodeSystem/subscription-channel", "code": "socketio"}
 
@@ -234,7 +234,7 @@ class Audience:
             await self._websocket(who, PING)
 
     async def until_active(self, who: Listener) -> None:
-        async with asyncio.timeout(PATIENCE * 3):
+        async with asyncio.timeout(PATIENCE):
             while {row["status"] for row in (await self.rows(who.ears)).values()} != {"active"}:
                 await asyncio.sleep(0.02)
 
@@ -259,7 +259,7 @@ class Audience:
         client.on("subscription:event", take)
         client.on("disconnect", gone)
         url = self.base.removesuffix("/fhir")
-        await client.connect(url, auth={"token": who.token}, transports=["websocket"], wait_timeout=10)
+        await client.connect(url, auth={"token": who.token}, transports=["websocket"], wait_timeout=60)
         who.sockets.push_async_callback(client.disconnect)
         for ear in who.ears.values():
             if ear.channel == SOCKETIO:
@@ -268,7 +268,7 @@ class Audience:
 
     async def _websocket(self, who: Listener, channel: str) -> None:
         url = self.base.replace("http", "ws", 1).removesuffix("/fhir") + "/websocket"
-        socket = await who.sockets.enter_async_context(connect(url))
+        socket = await who.sockets.enter_async_context(connect(url, open_timeout=PATIENCE))
         ids = [one.id for one in who.ears.values() if one.channel == channel]
         if channel == WEBSOCKET:
             query = "&".join(f"id={id_}" for id_ in ids)

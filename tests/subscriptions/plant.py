@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
+
+from pymongo.errors import AutoReconnect
 
 from fhir_server.access.principal import SYSTEM
 from fhir_server.registry import Hook
@@ -23,7 +25,7 @@ from subscriptions.topics import Topics
 
 Json = dict[str, Any]
 BASE = "http://127.0.0.1/fhir"
-PATIENCE = 30
+PATIENCE = 60
 
 
 class Plant:
@@ -33,7 +35,7 @@ class Plant:
         self, database: Database, rights: Rights, hooks: Mapping[str, Hook], lease_seconds: float | None
     ) -> None:
         self.database = database
-        self.repository = Repository(database, Clock(), query_seconds=10, max_pending=10_000)
+        self.repository = Repository(database, Clock(), query_seconds=60, max_pending=10_000)
         self.signals = Signals(database)
         self.events = Events(database)
         self.topics = Topics(self.repository, BASE)
@@ -61,8 +63,9 @@ class Plant:
         async with asyncio.timeout(seconds):
             while True:
                 self._changed.clear()
-                if await holds():
-                    return
+                with suppress(AutoReconnect):  # a database that was killed is back before long
+                    if await holds():
+                        return
                 # A signal may be lost with a process that was killed.
                 try:
                     await asyncio.wait_for(self._changed.wait(), 1)

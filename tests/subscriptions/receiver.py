@@ -67,7 +67,7 @@ class Receiver:
 
     async def until(self, holds: Callable[[], bool]) -> None:
         """Return once it holds; looked at whenever a request was answered."""
-        async with asyncio.timeout(30), self.changed:
+        async with asyncio.timeout(60), self.changed:
             await self.changed.wait_for(holds)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

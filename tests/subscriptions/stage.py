@@ -33,6 +33,7 @@ from subscriptions.topic import Topic
 Json = dict[str, Any]
 BASE = "http://127.0.0.1:8080/fhir"
 TOPIC = "http://topics.example/any"
+LEASE = 60.0  # seconds: longer than a busy machine may stand still, so that nobody loses one by that
 CONTENT = "http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition/backport-payload-content"
 
 
@@ -108,14 +109,14 @@ class Stage:
 
     async def until_status(self, id_: str, wanted: str) -> Json:
         """The Subscription once it has this status; sub_active follows whatever it says meanwhile."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while await self.follow(id_) != wanted:
                 await asyncio.sleep(0.02)
         return (await self.subscription(id_)).resource()
 
     async def until_row(self, id_: str, holds: Callable[[Json], bool]) -> Json:
         """The document of sub_active once it is so."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while not holds(row := await self.row(id_)):
                 await asyncio.sleep(0.02)
         return row
@@ -149,7 +150,7 @@ class Stage:
     async def deliverers(self, **more: Any) -> AsyncIterator[Deliverers]:
         """Deliverers of what might be another process."""
         database = Database(self.uri, self.prefix)
-        repository = Repository(database, Clock(), query_seconds=10, max_pending=1000)
+        repository = Repository(database, Clock(), query_seconds=60, max_pending=1000)
         repository.history.base_url = BASE
         signals = Signals(database)
         hooks = Hooks(repository, lambda: context(self.settings, repository), self.hooks)
@@ -163,7 +164,7 @@ class Stage:
             self.settings,
             signals,
             hooks,
-            **more,
+            **{"lease_seconds": LEASE, **more},
         )
         await signals.start()
         await made.start()
@@ -206,7 +207,7 @@ async def stage(uri: str, prefix: str, **settings: Any) -> AsyncIterator[Stage]:
     for name in ("sub_active", "sub_events"):
         await database.system[name].drop()
     await store.prepare(database, event_days=30)
-    repository = Repository(database, Clock(), query_seconds=10, max_pending=1000)
+    repository = Repository(database, Clock(), query_seconds=60, max_pending=1000)
     repository.history.base_url = BASE
     options: Json = {"mongodb_uri": uri, "database": prefix, "allow_private_endpoints": True, **settings}
     try:

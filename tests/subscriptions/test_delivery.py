@@ -155,11 +155,13 @@ async def test_11_what_a_killed_process_held_is_delivered_by_another(play: Stage
     async with receiving(answer) as there:
         await play.subscribe("s1", resource(there.url))
         await play.happen("s1", 6)
-        async with play.deliverers(lease_seconds=1.0) as victim:
+        async with play.deliverers() as victim:
             await hanging.wait()
             before = (await play.row("s1"))["holder"]
             await kill(victim)
-            async with play.deliverers(lease_seconds=1.0):
+            rows = play.database.system["sub_active"]
+            await rows.update_one({"_id": "s1"}, [{"$set": {"until": "$$NOW"}}])  # its time is over
+            async with play.deliverers():
                 await there.until(lambda: len(there.taken) >= 6)
                 row = await play.until_row("s1", lambda row: row["sent"] == 6)
                 assert row.get("holder") != before
@@ -185,8 +187,8 @@ async def test_11_a_process_that_lost_its_lease_notes_nothing(play: Stage) -> No
 
     async def answer(request: Request) -> int:
         if len(there.requests) == 1:
-            rows = play.database.system["sub_active"]
-            await rows.update_one({"_id": "s1"}, {"$set": {"holder": "another"}})
+            rows, later = play.database.system["sub_active"], datetime.now(UTC) + timedelta(days=1)
+            await rows.update_one({"_id": "s1"}, {"$set": {"holder": "another", "until": later}})
         return 200
 
     async with receiving(answer) as there, play.deliverers():
@@ -246,7 +248,7 @@ async def test_11_slow_endpoints_stall_nobody_else(play: Stage, monkeypatch: pyt
     def slow(there: Receiver) -> list[Request]:
         return [one for one in there.requests if one.path.endswith("/slow")]
 
-    async with receiving(answer) as there, play.deliverers() as deliverers:
+    async with receiving(answer) as there, play.deliverers():
         for n in range(8):
             await play.subscribe(f"slow{n}", resource(f"{there.url}/slow"))
             await play.happen(f"slow{n}", 1)
@@ -254,8 +256,8 @@ async def test_11_slow_endpoints_stall_nobody_else(play: Stage, monkeypatch: pyt
         for n in range(8):
             await play.until_row(f"slow{n}", lambda row: "holder" not in row)
             await play.happen(f"slow{n}", 1)
-        async with asyncio.timeout(30):
-            while deliverers._slow_now < 2:
+        async with asyncio.timeout(60):
+            while len(slow(there)) < 10:  # as many as may be under way have arrived, and hang
                 await asyncio.sleep(0.01)
         await play.subscribe("quick", resource(f"{there.url}/quick"))
         await play.happen("quick", 3)
@@ -273,9 +275,13 @@ async def test_11_one_subscribers_hanging_endpoints_stall_nobody_else(
 
     async def answer(request: Request) -> int:
         if request.path.endswith("/hang"):
-            hanging.set()
+            if hung() == 2:
+                hanging.set()
             await end.wait()
         return 200
+
+    def hung() -> int:
+        return sum(one.path.endswith("/hang") for one in there.requests)
 
     async with receiving(answer) as there:
         for n in range(8):
@@ -283,12 +289,12 @@ async def test_11_one_subscribers_hanging_endpoints_stall_nobody_else(
             await play.happen(f"hang{n}", 1)
         owners = [{"user": "ann", "client": "app"}, {"user": "", "client": "lab"}, {}]
         async with play.deliverers():
-            await asyncio.wait_for(hanging.wait(), 30)
+            await asyncio.wait_for(hanging.wait(), 60)
             for n, owner in enumerate(owners):
                 await play.subscribe(f"quick{n}", resource(f"{there.url}/quick"), owner=owner)
                 await play.happen(f"quick{n}", 2)
             await there.until(lambda: len(there.taken) == 2 * len(owners))
-            assert sum(one.path.endswith("/hang") for one in there.requests) == 2
+            assert hung() == 2
             end.set()
             await there.until(lambda: len(there.taken) == 2 * len(owners) + 8)
 
@@ -304,9 +310,11 @@ async def test_11_events_that_are_no_longer_kept_are_passed_over(play: Stage) ->
             await play.until_row("s1", lambda row: row["sent"] == 6)
 
 
-async def test_11_without_its_lease_a_process_sends_nothing_more(play: Stage) -> None:
+async def test_11_without_its_lease_a_process_sends_nothing_more(play: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """The database does not answer for as long as a lease lasts: another process may have taken over."""
     begun = asyncio.Event()
+    now = 0.0  # stands still until the request has arrived, however long that takes
+    monkeypatch.setattr(delivery, "_seconds", lambda: now)
 
     async def answer(request: Request) -> int:
         begun.set()
@@ -322,8 +330,9 @@ async def test_11_without_its_lease_a_process_sends_nothing_more(play: Stage) ->
         async with play.deliverers(lease_seconds=0.4) as deliverers:
             deliverers._claims.renew = fail  # type: ignore[method-assign]
             await begun.wait()
-            turn = next(iter(deliverers._turns.values()))
-            async with asyncio.timeout(30):
+            (turn,) = deliverers._turns.values()
+            now = 0.4
+            async with asyncio.timeout(60):
                 await asyncio.wait([turn])
             assert turn.cancelled()
 
@@ -362,7 +371,7 @@ async def test_2_a_handshake_is_not_repeated_while_the_engine_is_behind(play: St
     async with receiving() as there, play.deliverers():
         await play.subscribe("s1", resource(there.url, "requested"), due=1)
         await there.until(lambda: len(there.taken) == 1)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while (await play.subscription("s1")).resource()["status"] != "active":
                 await asyncio.sleep(0.02)
         looked = (await play.until_row("s1", lambda row: "next" in row))["next"]
@@ -377,12 +386,13 @@ async def test_2_pull_channels_become_active_by_themselves(play: Stage) -> None:
 
 
 async def test_2_a_lasting_failure_is_an_error_and_its_end_says_nothing(play: Stage) -> None:
-    async with receiving(failing(6)) as there, play.deliverers():
+    async with receiving(failing(1000)) as there, play.deliverers():
         await play.subscribe("s1", resource(there.url))
         await play.happen("s1", 2)
         await play.until_status("s1", "error")
         row = await play.row("s1")
         assert row["attempts"] >= retry.LASTING
+        there.answer = ok
         await play.until_status("s1", "active")
         await there.until(lambda: there.numbers == [1, 2])
     assert "attempts" not in await play.row("s1")
@@ -394,6 +404,7 @@ async def test_2_a_failure_of_days_ends_in_off_and_stays_so(play: Stage) -> None
         await play.subscribe("s1", resource(there.url, "error"), shaken=1, **days)
         await play.happen("s1", 1)
         await play.until_status("s1", "off")
+        await play.until_row("s1", lambda row: "holder" not in row)  # one more attempt may have been under way
         sent = len(there.requests)
         there.answer = ok
         await play.subscribe("s2", resource(there.url))
@@ -473,9 +484,9 @@ async def test_5_heartbeats_come_when_asked_and_are_not_counted(play: Stage) -> 
         await play.subscribe("s2", resource(f"{there.url}/none"))
         await play.happen("s1", 1)
         await play.happen("s2", 1)
-        await there.until(lambda: len([one for one in there.taken if one.path == "/notify"]) == 3)
+        await there.until(lambda: len([one for one in there.taken if one.path == "/notify"]) >= 3)
         row = await play.row("s1")
-    kinds = [one.kind for one in there.taken if one.path == "/notify"]
+    kinds = [one.kind for one in there.taken if one.path == "/notify"][:3]  # another may come while they stop
     assert kinds.count("event-notification") == 1
     assert kinds.count("heartbeat") == 2
     beat = next(one for one in there.taken if one.kind == "heartbeat" and one.path == "/notify")
@@ -514,7 +525,7 @@ async def test_hooks_follow_each_change_in_order_and_again_after_a_failure(play:
     await play.happen("hook:tests.other", 1)
     with capture_logs() as logs:
         async with play.deliverers(), play.deliverers():
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 await done.wait()
             await play.until_row("hook:tests.follow", lambda row: row["sent"] == 4 and "holder" not in row)
     (failed,) = [one for one in logs if one["event"].startswith("a hook failed")]

@@ -35,7 +35,7 @@ async def play(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
 async def process(play: Stage) -> AsyncIterator[Subscriptions]:
     """Everything that one server process does for subscriptions."""
     database = Database(play.uri, play.prefix)
-    repository = Repository(database, Clock(), query_seconds=10, max_pending=1000)
+    repository = Repository(database, Clock(), query_seconds=60, max_pending=1000)
     repository.history.base_url = BASE
     made = Subscriptions(
         play.settings, database, repository, Everybody(), BASE, lambda: context(play.settings, repository)
@@ -57,7 +57,7 @@ async def test_11_a_receiver_that_fails_gets_everything_numbered_and_in_order(pl
     async with receiving(answer) as there, process(play) as first, process(play) as second:
         criteria = {**resource(there.url, "requested"), "criteria": "Basic?code=a"}
         await play.write({"resourceType": "Subscription", "id": "s1", **criteria})
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while (await play.subscription("s1")).resource()["status"] != "active":
                 await asyncio.sleep(0.05)
             while not (row := await play.database.system["sub_active"].find_one({"_id": "s1", "status": "active"})):

@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fhir_server.outbound import Refused
+from subscriptions import endpoint
 from subscriptions.endpoint import MAX_REDIRECTS, SETTING, Guarded, check_url
 from tests.smart_auth.test_fetch import certificate as certificate
 
@@ -100,7 +101,7 @@ async def receiver(*replies: str, tls: ssl.SSLContext | None = None) -> AsyncIte
 
 
 async def send(guarded: Guarded, url: str, **more: Any) -> int:
-    options: dict[str, Any] = {"content_type": "application/fhir+json", "body": b"{}", "seconds": 5, **more}
+    options: dict[str, Any] = {"content_type": "application/fhir+json", "body": b"{}", "seconds": 60, **more}
     try:
         return await guarded.send("POST", url, **options)
     finally:
@@ -219,7 +220,7 @@ async def test_8_dns_that_changes_is_looked_up_and_checked_at_each_connection() 
     guarded = Guarded(resolve=names, network=network)
     for _ in range(3):
         with pytest.raises(Refused):
-            await guarded.send("POST", "https://hooks.example/", content_type="", body=b"", seconds=5)
+            await guarded.send("POST", "https://hooks.example/", content_type="", body=b"", seconds=60)
     assert network.asked == [f"{PUBLIC}:443"]
     assert len(names.asked) == 3
 
@@ -362,11 +363,12 @@ async def test_8_what_is_no_http() -> None:
         assert "read" in await refused(Guarded(allow_private=True), f"http://127.0.0.1:{there.port}/")
 
 
-async def test_8_a_connection_is_used_again() -> None:
+async def test_8_a_connection_is_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(endpoint, "IDLE_SECONDS", 600.0)
     async with receiver() as there:
         guarded = Guarded(allow_private=True)
         url = f"http://127.0.0.1:{there.port}/"
         for _ in range(3):
-            assert await guarded.send("POST", url, content_type="", body=b"", seconds=5) == 200
+            assert await guarded.send("POST", url, content_type="", body=b"", seconds=60) == 200
         await guarded.close()
         assert there.connections == 1

@@ -13,6 +13,8 @@ from subscriptions import store
 from subscriptions.lease import Lease, LeaseLost
 from subscriptions.numbering import Numbering, Plan
 
+LONG = 600.0  # seconds: none ends by itself, however long the machine stands still
+
 
 @pytest.fixture
 async def opened(mongo_uri: str, database: str) -> AsyncIterator[Database]:
@@ -24,14 +26,14 @@ async def opened(mongo_uri: str, database: str) -> AsyncIterator[Database]:
 
 
 async def test_one_of_many_takes_it(opened: Database) -> None:
-    leases = [Lease(opened) for _ in range(10)]
+    leases = [Lease(opened, LONG) for _ in range(10)]
     taken = [state for state in await asyncio.gather(*(one.take() for one in leases)) if state is not None]
     assert len(taken) == 1
     assert [one.epoch for one in leases if one.epoch] == [1]
 
 
 async def test_it_is_taken_when_given_back_with_the_place(opened: Database) -> None:
-    first, second = Lease(opened), Lease(opened)
+    first, second = Lease(opened, LONG), Lease(opened, LONG)
     assert await first.take() is not None
     assert await second.take() is None
     first.place = {"token": {"_data": "00"}, "at": 7}
@@ -42,7 +44,7 @@ async def test_it_is_taken_when_given_back_with_the_place(opened: Database) -> N
 
 
 async def test_it_is_taken_when_it_has_expired_and_the_earlier_leader_finds_out(opened: Database) -> None:
-    first, second = Lease(opened), Lease(opened)
+    first, second = Lease(opened, LONG), Lease(opened, LONG)
     await first.take()
     await expire(opened)
     assert await second.take() is not None
@@ -55,13 +57,13 @@ async def test_it_is_taken_when_it_has_expired_and_the_earlier_leader_finds_out(
 
 
 async def test_a_place_is_not_put_back_behind_a_commit_whose_answer_was_lost(opened: Database) -> None:
-    lease = Lease(opened)
+    lease = Lease(opened, LONG)
     await lease.take()
     await Numbering(opened, lease, Clock()).commit(Plan(due={"x"}), {"at": 2})
     lease.seq -= 1
     lease.place = {"at": 1}
     await lease.give_back()
-    state = await Lease(opened).take()
+    state = await Lease(opened, LONG).take()
     assert state is not None
     assert state["at"] == 2
 

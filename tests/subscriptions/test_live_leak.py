@@ -9,7 +9,7 @@ what may be read and matches must have come, with what the topic includes.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
@@ -23,12 +23,14 @@ from fhir_server.access.scopes import resource_scopes
 from fhir_server.config import Settings
 from fhir_server.storage.stored import Stored
 from smart_auth.subscribers import Subscribers
+from subscriptions import channel as sending
 from subscriptions.matcher import Matcher
 from subscriptions.shape import Shapes
 from tests.leak.oracle import Oracle
 from tests.leak.world import SECRET
 from tests.subscriptions.audience import (
     EMAIL,
+    PATIENCE,
     PING,
     REST_HOOK,
     SOCKETIO,
@@ -185,7 +187,7 @@ class Court:
     findings: list[str] = field(default_factory=list)
     told: int = 0
     included: int = 0
-    patience: float = 10.0  # seconds
+    patience: float = PATIENCE  # seconds
 
     async def write(self, key: str, content: Json | None) -> Json | None:
         """What was there before; returns when the engine has numbered whatever events it is."""
@@ -465,8 +467,17 @@ class After:
         return [ear for ear in self.who.ears.values() if ear is not self.hook]
 
 
+@pytest.fixture(scope="module")
+def patient() -> Iterator[None]:
+    """The server waits for the answers of rest-hooks as long as the test holds them back."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("SECONDS", "MOST_SECONDS"):
+            patch.setattr(sending, name, 600)
+        yield
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def ended(court: Court) -> dict[str, After]:
+async def ended(court: Court, patient: None) -> dict[str, After]:
     """Everything that can end, in the middle of one stream of events about one resource.
 
     Two are told; of the third the rest-hooks, which are busy with the second, are to be told afterwards.
@@ -522,7 +533,7 @@ async def test_point_7_what_ends_ends_with_the_very_next_event(
 
 async def _at_rest(people: Audience, ear: Ear) -> None:
     """Return once nothing of it is to be delivered any more."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while True:
             row = (await people.rows([ear.id]))[ear.id]
             if row["status"] == "off" or row["sent"] == row["count"]:

@@ -8,12 +8,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import uvicorn
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import ClientConnection
+from websockets.asyncio.client import connect as open_socket
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from fhir_server import json, xml
@@ -46,8 +48,9 @@ from tests.smart_auth.process import BASE, Process, process
 from tests.subscriptions.follower import Engine, resource
 
 Json = dict[str, Any]
-PATIENCE = 20
+PATIENCE = 60
 SCOPES = "user/Patient.rs user/Subscription.rs"
+connect = partial(open_socket, open_timeout=PATIENCE)
 
 
 class NoTopics:
@@ -573,7 +576,6 @@ async def test_strangers_are_limited_in_time_and_number(here: Here, monkeypatch:
 
 
 async def test_a_client_that_takes_nothing_is_disconnected(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "SLOW", 0.2)
     token = await here.token()
     extension = [{"url": CONTENT, "valueCode": "full-resource"}]
     await here.process.put({"resourceType": "Patient", "id": "3", "text": {"status": "empty", "div": "x" * 2_000_000}})
@@ -581,6 +583,7 @@ async def test_a_client_that_takes_nothing_is_disconnected(here: Here, monkeypat
     async with connect(here.url, max_size=None, max_queue=1, compression=None) as client:
         await client.send(f"bind-with-token {await here.binding(token, 's1')}")
         await heard(client)
+        monkeypatch.setattr(module, "SLOW", 0.2)
         await here.engine.number("s1", 50, focus="Patient/3")
         while here.sockets.open:
             await asyncio.sleep(0.05)

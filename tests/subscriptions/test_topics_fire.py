@@ -50,7 +50,7 @@ def api(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     """A client of a server that installed the guide as any other package."""
     file = tmp_path_factory.mktemp("guide") / f"{ig.package_name()}.tgz"
     file.write_bytes(ig.archive())
-    with serve(settings.model_copy(update={"packages": str(file)})) as base, httpx.Client(timeout=30) as client:
+    with serve(settings.model_copy(update={"packages": str(file)})) as base, httpx.Client(timeout=60) as client:
         client.base_url = httpx.URL(base)
         client.headers["Content-Type"] = "application/fhir+json"
         yield client

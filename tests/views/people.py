@@ -15,7 +15,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, expect
 
 import web_views
-from tests.workflows.clinic import ROLES, Clinic
+from tests.workflows.clinic import ROLES, SECONDS, Clinic
 
 Json = dict[str, Any]
 PASSWORD = "a quiet walk by the river"
@@ -83,11 +83,11 @@ class Person:
     def cut(self) -> None:
         """The connection is lost: no request and no socket comes through, until `mend`."""
         self.context.set_offline(True)
-        expect(self.page.get_by_text("No connection").first).to_be_visible(timeout=40_000)
+        expect(self.page.get_by_text("No connection").first).to_be_visible()
 
     def mend(self) -> None:
         self.context.set_offline(False)
-        expect(self.page.get_by_text("Connected", exact=True)).to_be_attached(timeout=60_000)
+        expect(self.page.get_by_text("Connected", exact=True)).to_be_attached()
 
     def _new_page(self) -> Page:
         page = self.context.new_page()
@@ -98,8 +98,8 @@ class Person:
 
 def arrived(page: Page) -> None:
     """Wait until the app shows a page, and its live connection is there."""
-    expect(page.get_by_role("heading", level=1)).to_be_visible(timeout=60_000)
-    expect(page.get_by_text("Connected", exact=True)).to_be_attached(timeout=60_000)
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    expect(page.get_by_text("Connected", exact=True)).to_be_attached()
 
 
 @contextmanager
@@ -164,5 +164,5 @@ def _told(node: Json) -> str:
 def calling(clinic: Clinic, name: str) -> Iterator[httpx.Client]:
     """The API as somebody, for what a test starts from: `http.post("/Encounter", json=…)`."""
     headers = {"Authorization": f"Bearer {clinic.token(name)}", "Content-Type": "application/fhir+json"}
-    with httpx.Client(base_url=clinic.base, headers=headers, timeout=20) as http:
+    with httpx.Client(base_url=clinic.base, headers=headers, timeout=SECONDS) as http:
         yield http

@@ -155,7 +155,7 @@ def test_nothing_is_opened_twice_or_lost(clinic: Clinic, people: People) -> None
 
     def lose(route: Route) -> None:
         if route.request.method == "POST":
-            route.fetch()
+            route.fetch(timeout=60_000)
             route.abort("internetdisconnected")
         else:
             route.continue_()

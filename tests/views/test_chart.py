@@ -91,7 +91,7 @@ def app() -> Iterator[str]:
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
     server.server_close()
-    thread.join(10)
+    thread.join(60)
 
 
 def test_an_app_opens_with_the_patient(clinic: Clinic, people: People, app: str) -> None:

@@ -47,7 +47,6 @@ def flows(page: Page, name: str) -> None:
         f"([label]) => {{ const video = document.querySelector(`video[aria-label='${{label}}']`);"
         f" return video !== null && ({FLOWS})(video) }}",
         arg=[f"Picture of {name}"],
-        timeout=30_000,
     )
 
 

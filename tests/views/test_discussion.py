@@ -14,6 +14,12 @@ from tests.workflows.clinic import DORA, NICK, Clinic, case
 KIND = "http://fhir-server.example/ig/CodeSystem/message-kind"
 POSTS = "**/fhir/Communication"
 PIXEL = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC")
+# Notes in `said` what an element says from now on: that somebody types is over seconds later, maybe before one looks.
+NOTE = """element => {
+  window.said = []
+  const note = () => window.said.push(element.textContent)
+  new MutationObserver(note).observe(element, { childList: true, characterData: true, subtree: true })
+}"""
 
 
 def opened(clinic: Clinic, *messages: str) -> tuple[str, str]:
@@ -65,8 +71,9 @@ def test_two_people_talk(clinic: Clinic, people: People) -> None:
     hers, his = dora.sign_in(talk(of)), nick.sign_in(talk(of))
     expect(hers.get_by_label("Who is here")).to_have_text("Here now: Nick Test")
 
+    hers.get_by_label("Who is here").evaluate(NOTE)
     his.get_by_label("Message", exact=True).press_sequentially("Troponin is normal.")
-    expect(hers.get_by_label("Who is here")).to_have_text("Nick Test is typing …")
+    hers.wait_for_function("said.includes('Nick Test is typing …')")
     his.get_by_label("Message", exact=True).press("Enter")
     expect(bubble(hers, "Troponin is normal.")).to_have_count(1)
     expect(hers.get_by_label("Who is here")).to_have_text("Here now: Nick Test")
@@ -187,8 +194,9 @@ def test_a_reload_keeps_draft_and_outbox(clinic: Clinic, people: People) -> None
     expect(bubble(page, "This one waits.")).to_contain_text("Waiting")
     expect(page.get_by_label("Message", exact=True)).to_have_value("And this one is not done")
     assert stored(clinic, of, "This one waits.") == 0
-    page.unroute(POSTS)
-    dora.open("worklist")  # it is sent from any page
+    with page.expect_response(lambda one: one.request.method == "POST" and one.url.endswith("/fhir/Communication")):
+        page.unroute(POSTS)
+        dora.open("worklist")  # it is sent from any page
     expect(page.get_by_text("1 waiting")).to_have_count(0)
     assert stored(clinic, of, "This one waits.") == 1
 
@@ -201,7 +209,7 @@ def test_an_answer_that_was_lost_makes_no_second_message(clinic: Clinic, people:
 
     def lose(route: Route) -> None:
         if route.request.method == "POST" and not lost:
-            lost.append(route.fetch().status)
+            lost.append(route.fetch(timeout=60_000).status)
             route.abort()
         else:
             route.continue_()

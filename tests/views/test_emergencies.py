@@ -15,7 +15,6 @@ from tests.views.people import calling, shot
 from tests.workflows.clinic import Clinic
 
 Json = dict[str, Any]
-SOON = 15_000
 CATEGORY = "http://fhir-server.example/ig/CodeSystem/flag-category"
 KIND = "http://fhir-server.example/ig/CodeSystem/emergency-kind"
 PATCH = {"Content-Type": "application/json-patch+json"}
@@ -64,7 +63,7 @@ def fill(page: Page, patient: str, words: str = "") -> Locator:
     dialog = page.get_by_role("dialog", name="Emergency")
     field = dialog.get_by_role("combobox", name="Patient")
     field.press_sequentially(named(patient).partition("-")[0])
-    page.get_by_role("option").filter(has_text=named(patient)).click(timeout=SOON)
+    page.get_by_role("option").filter(has_text=named(patient)).click()
     if words:
         dialog.get_by_label("In your words").fill(words)
     return dialog
@@ -84,38 +83,38 @@ def test_raised_answered_by_two_and_resolved(clinic: Clinic, people: People, htt
     raiser.get_by_role("option", name="Trauma").click()
     shot(raiser, "emergency-raise")
     dialog.get_by_role("button", name="Call for help").dblclick()
-    expect(dialog.get_by_text("Help is called")).to_be_visible(timeout=SOON)
+    expect(dialog.get_by_text("Help is called")).to_be_visible()
 
     # Elsewhere in the app it stays until it is seen; on the board it stands by itself.
     alarm = elsewhere.get_by_role("alert").filter(has_text=named(patient))
-    expect(alarm).to_contain_text("Trauma", timeout=SOON)
+    expect(alarm).to_contain_text("Trauma")
     expect(elsewhere.get_by_role("link", name=re.compile(r"\d+ active emergenc"))).to_be_visible()
     shot(elsewhere, "emergency-alert")
-    expect(row(board, patient)).to_contain_text("Nobody has answered", timeout=SOON)
+    expect(row(board, patient)).to_contain_text("Nobody has answered")
     expect(row(board, patient)).to_contain_text("Escalated")
     expect(board.get_by_role("alert")).to_have_count(0)
 
     dialog.get_by_role("link", name="See who comes").click()
-    expect(raiser.get_by_role("heading", name="Trauma")).to_be_visible(timeout=SOON)
+    expect(raiser.get_by_role("heading", name="Trauma")).to_be_visible()
     alarm.get_by_role("link", name="Look").click()
     elsewhere.get_by_role("button", name="I am coming").click()
     told = raiser.get_by_role("list", name="Responders")
-    expect(told.get_by_role("listitem").filter(has_text="Nick Test")).to_contain_text("on the way", timeout=SOON)
-    expect(raiser.get_by_text("Somebody is on the way")).to_be_visible(timeout=SOON)
+    expect(told.get_by_role("listitem").filter(has_text="Nick Test")).to_contain_text("on the way")
+    expect(raiser.get_by_text("Somebody is on the way")).to_be_visible()
 
     row(board, patient).get_by_role("button", name="I am on the scene").click()
-    expect(told.get_by_role("listitem").filter(has_text="Pete Test")).to_contain_text("on the scene", timeout=SOON)
-    expect(raiser.get_by_text("Somebody is with the patient")).to_be_visible(timeout=SOON)
+    expect(told.get_by_role("listitem").filter(has_text="Pete Test")).to_contain_text("on the scene")
+    expect(raiser.get_by_text("Somebody is with the patient")).to_be_visible()
     expect(told.get_by_role("listitem")).to_have_count(2)
     elsewhere.get_by_role("button", name="My part is done").click()
-    expect(told.get_by_role("listitem").filter(has_text="Nick Test")).to_contain_text("has finished", timeout=SOON)
+    expect(told.get_by_role("listitem").filter(has_text="Nick Test")).to_contain_text("has finished")
     shot(board, "emergency-board")
 
     raiser.get_by_role("button", name="Resolve").click()
     raiser.get_by_role("dialog").get_by_role("button", name="It is over").click()
-    expect(row(board, patient)).to_contain_text("Resolved", timeout=SOON)
+    expect(row(board, patient)).to_contain_text("Resolved")
     expect(row(board, patient).get_by_role("button")).to_have_count(0)
-    expect(raiser.get_by_text("Resolved").last).to_be_visible(timeout=SOON)
+    expect(raiser.get_by_text("Resolved").last).to_be_visible()
     shot(raiser, "emergency-over")
     assert [one["status"] for one in found(http, f"Flag?patient={patient}")] == ["inactive"]
 
@@ -138,7 +137,7 @@ def test_without_a_connection_it_says_so_and_arrives_once(clinic: Clinic, people
     expect(alarm).to_be_visible()
     assert found(http, f"Flag?patient={patient}") == []
     dan.mend()
-    expect(page.get_by_text("Help is called")).to_be_visible(timeout=SOON)
+    expect(page.get_by_text("Help is called")).to_be_visible()
     assert len(found(http, f"Flag?patient={patient}")) == 1
 
 
@@ -153,9 +152,9 @@ def test_who_accepts_what_another_resolves_is_told(clinic: Clinic, people: Peopl
         row(page, patient).get_by_role("button", name="I am coming").click()
     with calling(clinic, "dora") as dora:
         assert dora.patch(f"/Flag/{flag}", json=[step("inactive")], headers=PATCH).status_code == 200
-    expect(row(page, patient)).to_contain_text("Resolved", timeout=SOON)
+    expect(row(page, patient)).to_contain_text("Resolved")
     held[0].continue_()
-    expect(row(page, patient).get_by_role("alert")).to_contain_text("takes no responder", timeout=SOON)
+    expect(row(page, patient).get_by_role("alert")).to_contain_text("takes no responder")
     assert found(http, f"Task?focus=Flag/{flag}&owner={dan.reference}") == []
 
 
@@ -164,19 +163,19 @@ def test_what_was_missed_comes_once_with_the_connection(clinic: Clinic, people: 
     flag = raised(clinic, before)
     pam, pete = people("pam"), people("pete")
     board, elsewhere = pam.sign_in("emergencies"), pete.sign_in("worklist")
-    expect(row(board, before)).to_contain_text("Nobody has answered", timeout=SOON)
+    expect(row(board, before)).to_contain_text("Nobody has answered")
     pam.cut()
     pete.cut()
     raised(clinic, meanwhile, "bleeding")
     http.patch(f"/Flag/{flag}", json=[step("inactive")], headers=PATCH)
     pam.mend()
     pete.mend()
-    expect(row(board, before)).to_contain_text("Resolved", timeout=SOON)
-    expect(board.get_by_role("listitem", name=re.compile(named(meanwhile)))).to_have_count(1, timeout=SOON)
-    expect(elsewhere.get_by_role("alert").filter(has_text=named(meanwhile))).to_have_count(1, timeout=SOON)
+    expect(row(board, before)).to_contain_text("Resolved")
+    expect(board.get_by_role("listitem", name=re.compile(named(meanwhile)))).to_have_count(1)
+    expect(elsewhere.get_by_role("alert").filter(has_text=named(meanwhile))).to_have_count(1)
     elsewhere.get_by_role("alert").filter(has_text=named(meanwhile)).get_by_role("button", name="Seen").click()
     elsewhere.reload()
-    expect(elsewhere.get_by_role("link", name=re.compile(r"\d+ active emergenc"))).to_be_visible(timeout=SOON)
+    expect(elsewhere.get_by_role("link", name=re.compile(r"\d+ active emergenc"))).to_be_visible()
     expect(elsewhere.get_by_role("alert").filter(has_text=named(meanwhile))).to_have_count(0)
 
 
@@ -194,8 +193,8 @@ def test_the_position_is_asked_for_only_by_its_button_and_stays_here(
     dialog.get_by_role("button", name="Use this device’s position").click()
     expect(dialog.get_by_text("52.51630, 13.37770, accurate to 24 m")).to_be_visible()
     dialog.get_by_role("button", name="Call for help").click()
-    dialog.get_by_role("link", name="See who comes").click(timeout=SOON)
-    expect(page.get_by_role("region", name=re.compile("Map of the place"))).to_be_visible(timeout=SOON)
+    dialog.get_by_role("link", name="See who comes").click()
+    expect(page.get_by_role("region", name=re.compile("Map of the place"))).to_be_visible()
     expect(page.get_by_text("At 52.51630, 13.37770, accurate to 24 m")).to_be_visible()
     dora.context.set_geolocation({"latitude": 52.5208, "longitude": 13.4094})
     page.get_by_role("button", name="How far is it from here?").click()

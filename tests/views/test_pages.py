@@ -176,7 +176,7 @@ def test_pages(people: People, seen: dict[str, str]) -> None:
 def settled(page: Page) -> None:
     """Wait until nothing says that it is loading."""
     arrived(page)
-    expect(page.get_by_role("status", name="Loading")).to_have_count(0, timeout=15_000)
+    expect(page.get_by_role("status", name="Loading")).to_have_count(0)
 
 
 def test_what_axe_must_find(people: People) -> None:

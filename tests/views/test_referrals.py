@@ -61,7 +61,7 @@ def test_out_of_a_case_answered_and_seen_by_who_asked(clinic: Clinic, people: Pe
     lost: list[int] = []
 
     def lose(route: Route) -> None:
-        lost.append(route.fetch().status)
+        lost.append(route.fetch(timeout=60_000).status)
         route.abort()
 
     page.route("**/fhir/ServiceRequest", lose, times=1)

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 from playwright.sync_api import Browser, BrowserContext, Page
 
-from tests.workflows.clinic import ROLES, Clinic
+from tests.workflows.clinic import ROLES, SECONDS, Clinic
 
 Json = dict[str, Any]
 RUN = """
@@ -73,6 +73,7 @@ def readers(clinic: Clinic, browser: Browser, *names: str) -> Iterator[list[Read
         found = []
         for name in names:
             context = stack.enter_context(browser.new_context())
+            context.set_default_timeout(SECONDS * 1000)
             person = next(one for one in ROLES if one.partition("/")[2] == name)
             reader = Reader(name, person, clinic.token(name), clinic, context)
             _without_keys(reader)
@@ -82,7 +83,7 @@ def readers(clinic: Clinic, browser: Browser, *names: str) -> Iterator[list[Read
 
 def _without_keys(reader: Reader) -> None:
     headers = {"Authorization": f"Bearer {reader.token}", "Content-Type": "application/fhir+json"}
-    with httpx.Client(base_url=reader.clinic.base, headers=headers, timeout=20) as http:
+    with httpx.Client(base_url=reader.clinic.base, headers=headers, timeout=SECONDS) as http:
         person: Json = http.get(f"/{reader.person}").json()
         if person.pop("extension", None):
             assert http.put(f"/{reader.person}", json=person).status_code == 200

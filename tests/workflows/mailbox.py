@@ -37,7 +37,7 @@ def delivering(folder: Path) -> Iterator[str]:
     thread.start()
     keeper = Keeper(folder)
     opening = loop.create_server(lambda: SMTP(keeper, loop=loop), "127.0.0.1", 0)
-    server = asyncio.run_coroutine_threadsafe(opening, loop).result(10)
+    server = asyncio.run_coroutine_threadsafe(opening, loop).result(60)
     try:
         yield f"smtp://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     finally:

@@ -17,7 +17,7 @@ from tests.clients.node import HERE as CLIENTS
 from tests.clients.node import missing, node
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "workflows"
-SECONDS = 120  # for a whole page
+SECONDS = 300  # for a whole page
 FENCE = re.compile(r"^```(sh|js)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 HIDING = re.compile(r"^(\s*)export (?=\w+=\"?\$\()", re.MULTILINE)
 ID = """#!{python}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from io import BytesIO
 from typing import Any
@@ -13,7 +14,7 @@ from pymongo import AsyncMongoClient
 from extensions.cases.image import MOST, small
 from extensions.cases.thumbnails import THUMBNAIL
 from fhir_server.json import encode
-from tests.workflows.clinic import DORA, Actor, Clinic, case
+from tests.workflows.clinic import DORA, SECONDS, Actor, Clinic, case
 
 pytestmark = pytest.mark.row("A-5")
 Json = dict[str, Any]
@@ -120,10 +121,9 @@ async def clear_texts(clinic: Clinic, key: str) -> int:
 
 async def until_gone(actor: Actor, url: str) -> None:
     """A Binary cannot be searched for: it is asked for until the server has removed it."""
-    for _ in range(400):
-        if (await actor.http.get(url)).status_code in (404, 410):
-            return
-    raise AssertionError(f"{url} is still there")
+    async with asyncio.timeout(SECONDS):
+        while (await actor.http.get(url)).status_code not in (404, 410):
+            await asyncio.sleep(0.05)
 
 
 async def test_another_ones_image_is_not_shown(clinic: Clinic) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import httpx
 
-from tests.workflows.clinic import Clinic
+from tests.workflows.clinic import SECONDS, Clinic
 
 
 async def test_everybody_reads_with_a_token_of_their_own(clinic: Clinic) -> None:
@@ -15,7 +15,7 @@ async def test_everybody_reads_with_a_token_of_their_own(clinic: Clinic) -> None
 
 
 async def test_without_a_token_nothing_is_told(clinic: Clinic) -> None:
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(timeout=SECONDS) as http:
         assert (await http.get(f"{clinic.base}/Patient/ann")).status_code == 401
 
 

@@ -12,7 +12,7 @@ from fhir_server.access.scopes import resource_scopes
 from fhir_server.context import FhirRequest
 from fhir_server.json import decode, encode
 from fhir_server.outcomes import Conflict
-from tests.workflows.clinic import BEN, CARDIOLOGY, DAN, DORA, NICK, SARA, SAUL, Actor, Clinic, case
+from tests.workflows.clinic import BEN, CARDIOLOGY, DAN, DORA, NICK, SARA, SAUL, SECONDS, Actor, Clinic, case
 
 Json = dict[str, Any]
 KIND = "http://fhir-server.example/ig/CodeSystem/message-kind"
@@ -364,7 +364,7 @@ async def test_what_was_taken_back_is_in_no_event_either(clinic: Clinic) -> None
         said = await dora.post("Communication", message(encounter, "Taken back"))
 
         async def told(text: str) -> Json:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(SECONDS):
                 while text not in str(found := await dora.get(f"{stored}/$events?content=full-resource")):
                     await asyncio.sleep(0.05)  # nobody listens on a socket here, so nothing tells of the event
             return found

@@ -10,7 +10,7 @@ import pytest
 from pymongo import MongoClient
 
 from tests.encryption.dump import search, words
-from tests.workflows.clinic import CARDIOLOGY, DORA, Actor, Clinic, case
+from tests.workflows.clinic import CARDIOLOGY, DORA, SECONDS, Actor, Clinic, case
 from tests.workflows.referring import request
 from tests.workflows.test_cases_documents import document, image, inline, previews, seen, upload
 from tests.workflows.test_emergencies import DETAIL, flag, state
@@ -130,7 +130,7 @@ async def test_no_preview_stays_in_clear_when_its_document_becomes_sensitive(cli
         path = f"DocumentReference/{filed['id']}"
         with MongoClient[Json](clinic.settings.mongodb_uri) as client:
             versions = client["t_clinic_fhir"]["version"]
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(SECONDS):
                 while versions.find_one({"r": {"$in": [path, first, second]}, "j": {"$exists": True}}):
                     await asyncio.sleep(0.05)  # the old one goes after the new one has come
             assert versions.find_one({"r": second, "e": {"$exists": True}})

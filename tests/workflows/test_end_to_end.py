@@ -18,7 +18,7 @@ from playwright.sync_api import Browser, Error
 
 from tests.clients.browser import chromium
 from tests.workflows.browsers import Reader, readers
-from tests.workflows.clinic import DAN, DORA, SARA, Clinic
+from tests.workflows.clinic import DAN, DORA, SARA, SECONDS, Clinic
 from tests.workflows.sealing import Key, attachment, document, message
 from tests.workflows.traces import is_in, traces
 
@@ -169,7 +169,8 @@ def test_nobody_gives_somebody_else_a_key(clinic: Clinic, browser: Browser) -> N
         assert sara.does("return (await keysOf(server, person)).map(one => one.kid)") == [mine]
         # A key under another's name would not be used either: its thumbprint is not its name.
         forged = Key().extension(kid=mine)
-        found = httpx.get(f"{clinic.base}/{SARA}", headers={"Authorization": f"Bearer {sara.token}"}).json()
+        headers = {"Authorization": f"Bearer {sara.token}"}
+        found = httpx.get(f"{clinic.base}/{SARA}", headers=headers, timeout=SECONDS).json()
         dora.context.route(f"**/{SARA}", lambda route: route.fulfill(json={**found, "extension": [forged]}))
         with pytest.raises(Error, match="has no key"):
             dora.does(SEAL, text="x", people=[SARA])

@@ -12,7 +12,7 @@ import pytest
 
 import web_views
 from tests.clients.node import missing
-from tests.workflows.clinic import Clinic
+from tests.workflows.clinic import SECONDS, Clinic
 
 SOURCE = Path(web_views.__file__).parent / "end_to_end"
 BUILT = web_views.STATIC / "end-to-end.js"
@@ -23,7 +23,7 @@ def run(*command: str) -> str:
     node = shutil.which("node")
     if node is None or not (SOURCE / "node_modules" / ".package-lock.json").exists():
         missing("node, or what web_views/end_to_end needs, is not here: make dev")
-    done = subprocess.run([node, *command], cwd=SOURCE, capture_output=True, text=True, timeout=120)
+    done = subprocess.run([node, *command], cwd=SOURCE, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -66,7 +66,7 @@ def test_the_lock_pins_everything_and_names_no_registry() -> None:
 
 @pytest.mark.row("A-8")
 async def test_the_server_serves_it(clinic: Clinic) -> None:
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(timeout=SECONDS) as http:
         answer = await http.get(f"{clinic.issuer}/views/end-to-end.js")
     assert answer.status_code == 200
     assert "javascript" in answer.headers["content-type"]

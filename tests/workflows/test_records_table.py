@@ -14,7 +14,7 @@ import yaml
 
 from smart_auth.grant import Grant, new_id
 from smart_auth.users import User
-from tests.workflows.clinic import Clinic, person, role
+from tests.workflows.clinic import SECONDS, Clinic, person, role
 from tests.workflows.records import CONFIDENTIAL, SUMMARY, consent, content, parameters, record
 from tests.workflows.referring import bundle
 
@@ -90,7 +90,7 @@ class Cast:
         ]
         # By the server that is asked then, which knows at once; together, as each change waits for other processes.
         headers = {"Authorization": f"Bearer {self.tokens['administrator']}"}
-        answer = httpx.post(self.clinic.base, json=bundle(*consents), headers=headers, timeout=60)
+        answer = httpx.post(self.clinic.base, json=bundle(*consents), headers=headers, timeout=SECONDS)
         assert answer.status_code == 200, answer.text
         return keys
 
@@ -127,7 +127,7 @@ class Cast:
     async def try_all(self, who: str, key: str) -> dict[str, Any]:
         """What somebody is answered to each action, in order."""
         headers = {"Authorization": f"Bearer {self.tokens[who]}", "Content-Type": "application/fhir+json"}
-        async with httpx.AsyncClient(base_url=f"{self.clinic.base}/", headers=headers, timeout=20) as http:
+        async with httpx.AsyncClient(base_url=f"{self.clinic.base}/", headers=headers, timeout=SECONDS) as http:
             found = await http.get("DocumentReference", params={"patient": self.patient, "_id": key.partition("/")[2]})
             answers: dict[str, Any] = {"list": found.status_code}
             if found.status_code == 200:

@@ -14,7 +14,7 @@ import pytest
 
 from extensions.referrals import tasks
 from fhir_server.json import decode, encode
-from tests.workflows.clinic import ANN, CARDIOLOGY, CLINIC, DAN, DORA, SARA, SAUL, Actor, Clinic, role
+from tests.workflows.clinic import ANN, CARDIOLOGY, CLINIC, DAN, DORA, SARA, SAUL, SECONDS, Actor, Clinic, role
 from tests.workflows.referring import ACTIONS, REFERRAL, bundle, by_patch, by_respond, refer, request, task
 
 Json = dict[str, Any]
@@ -392,7 +392,7 @@ async def test_a_task_that_saw_an_order_loses_against_the_referral_it_became(
     async def and_wait(*arguments: Any) -> Any:
         found = await asked(*arguments)
         seen.set()
-        await asyncio.to_thread(go_on.wait, 30)
+        await asyncio.to_thread(go_on.wait, SECONDS)
         return found
 
     async with clinic.acting("dora") as dora, clinic.acting("dan") as dan:
@@ -402,7 +402,7 @@ async def test_a_task_that_saw_an_order_loses_against_the_referral_it_became(
         forged = task(f"ServiceRequest/{order['id']}", owner={"reference": DAN}, requester={"reference": DAN})
         monkeypatch.setattr(tasks, "_asked", and_wait)
         posting = asyncio.create_task(dan.http.post("Task", json=forged))
-        assert await asyncio.to_thread(seen.wait, 30)
+        assert await asyncio.to_thread(seen.wait, SECONDS)
         made = await dora.http.put(f"ServiceRequest/{order['id']}", json={**order, "category": [REFERRAL]})
         go_on.set()
         assert (made.status_code, (await posting).status_code) == (200, 422)  # judged anew

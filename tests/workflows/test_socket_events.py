@@ -10,7 +10,7 @@ import pytest
 from socketio import AsyncClient
 from socketio.exceptions import ConnectionError
 
-from tests.workflows.clinic import DORA, NICK, PAM, PETE, SAUL, Actor, Clinic, Ear, case
+from tests.workflows.clinic import DORA, NICK, PAM, PETE, SAUL, SECONDS, Actor, Clinic, Ear, case
 
 Json = dict[str, Any]
 KIND = "http://fhir-server.example/ig/CodeSystem/message-kind"
@@ -43,7 +43,7 @@ async def test_connect_takes_a_token(clinic: Clinic) -> None:
         for auth in (None, {"token": "no"}, {"token": dora.token[:-1]}):
             client = AsyncClient(reconnection=False)
             with pytest.raises(ConnectionError):
-                await client.connect(clinic.issuer, auth=auth, transports=["websocket"], wait_timeout=10)
+                await client.connect(clinic.issuer, auth=auth, transports=["websocket"], wait_timeout=SECONDS)
             await client.disconnect()
         async with dora.connect() as ear:
             assert (await ear.ask("user:online"))["ok"]

@@ -12,7 +12,7 @@ await journey({
     const { kid, alg } = jwk
     const key = await importJWK(jwk, alg)
     const settings = { id_token_signed_response_alg: 'RS256' }
-    const options = { execute: [openid.allowInsecureRequests, openid.enableNonRepudiationChecks] }
+    const options = { execute: [openid.allowInsecureRequests, openid.enableNonRepudiationChecks], timeout: 60 }
     const smart = { [openid.modifyAssertion]: (_, claims) => (claims.aud = party.serverMetadata().token_endpoint) }
     const method = openid.PrivateKeyJwt({ key, kid }, plain ? undefined : smart)
     party = await openid.discovery(new URL(issuer), client_id, settings, method, options)
