@@ -102,6 +102,20 @@ def arrived(page: Page) -> None:
     expect(page.get_by_text("Connected", exact=True)).to_be_attached()
 
 
+def until(page: Page, holds: str, given: Any = None) -> None:
+    """Wait until a function of JavaScript says so.
+
+    `wait_for_function` asks the first time only: then it evaluates text in the page, which the app's policy forbids.
+    """
+    looking = f"""async (given) => {{
+      const holds = {holds}
+      const end = performance.now() + {SECONDS * 1000}
+      while (!holds(given) && performance.now() < end) await new Promise((done) => setTimeout(done, 50))
+      return holds(given)
+    }}"""
+    assert page.evaluate(looking, given), f"It never came to {holds}"
+
+
 @contextmanager
 def person(clinic: Clinic, browser: Browser, name: str, **options: Any) -> Iterator[Person]:
     """Somebody, before they sign in; at the end anything the browser complained of fails the test."""

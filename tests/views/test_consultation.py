@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.clients.browser import chromium
 from tests.views.conftest import People
-from tests.views.people import calling, shot, violations
+from tests.views.people import calling, shot, until, violations
 from tests.workflows.clinic import DORA, NICK, Clinic, case
 
 FLOWS = "video => video.videoWidth > 0 && video.currentTime > 0 && !video.paused"
@@ -43,10 +43,11 @@ def calls(clinic: Clinic, of: str) -> list[dict[str, Any]]:
 
 def flows(page: Page, name: str) -> None:
     """Wait until the picture of somebody moves."""
-    page.wait_for_function(
-        f"([label]) => {{ const video = document.querySelector(`video[aria-label='${{label}}']`);"
+    until(
+        page,
+        f"(label) => {{ const video = document.querySelector(`video[aria-label='${{label}}']`);"
         f" return video !== null && ({FLOWS})(video) }}",
-        arg=[f"Picture of {name}"],
+        f"Picture of {name}",
     )
 
 

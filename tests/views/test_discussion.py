@@ -8,7 +8,7 @@ import re
 from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.views.conftest import People
-from tests.views.people import PHONE, calling, shot, violations
+from tests.views.people import PHONE, calling, shot, until, violations
 from tests.workflows.clinic import DORA, NICK, Clinic, case
 
 KIND = "http://fhir-server.example/ig/CodeSystem/message-kind"
@@ -73,7 +73,7 @@ def test_two_people_talk(clinic: Clinic, people: People) -> None:
 
     hers.get_by_label("Who is here").evaluate(NOTE)
     his.get_by_label("Message", exact=True).press_sequentially("Troponin is normal.")
-    hers.wait_for_function("said.includes('Nick Test is typing …')")
+    until(hers, "() => said.includes('Nick Test is typing …')")
     his.get_by_label("Message", exact=True).press("Enter")
     expect(bubble(hers, "Troponin is normal.")).to_have_count(1)
     expect(hers.get_by_label("Who is here")).to_have_text("Here now: Nick Test")

@@ -8,7 +8,7 @@ import httpx
 from playwright.sync_api import expect
 
 from tests.views.conftest import People
-from tests.views.people import calling
+from tests.views.people import calling, until
 from tests.workflows.clinic import SECONDS, Clinic
 
 KEYS = "() => Object.keys(localStorage).filter((key) => /^(draft|follow):/.test(key))"
@@ -26,7 +26,7 @@ def following(http: httpx.Client) -> int:
 def test_signing_out(clinic: Clinic, people: People) -> None:
     page = people("nick").sign_in("cases/new")
     with calling(clinic, "nick") as http:
-        page.wait_for_function(FOLLOWS)
+        until(page, FOLLOWS)
         followed = len([key for key in page.evaluate(KEYS) if key.startswith("follow:")])
         before = following(http)
         page.get_by_label("Reason").fill("Dizzy")
