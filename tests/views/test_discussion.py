@@ -60,6 +60,8 @@ def bubble(page: Page, text: str) -> Locator:
 
 
 def write(page: Page, text: str) -> None:
+    # What comes later moves what is below it: a button that moves between press and release was not clicked.
+    expect(page.get_by_role("status", name="Loading", exact=True)).to_have_count(0)
     page.get_by_label("Message", exact=True).fill(text)
     page.get_by_role("button", name="Send", exact=True).click()
 
