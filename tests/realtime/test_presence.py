@@ -97,7 +97,7 @@ async def test_a_dead_process_leaves_no_ghosts(mongo_uri: str, database: str) ->
 
 async def test_who_stood_still_leaves_the_others_time_to_say_that_they_live(mongo_uri: str, database: str) -> None:
     """A machine that halts halts all its processes: the one that wakes first must not take the others for dead."""
-    moments, buried = [0.0, 2 * LEASE, 2 * LEASE + 0.1], asyncio.Queue[int]()
+    moments, buried = [0.0, *(2 * LEASE + one for one in (0.0, 0.1, 0.2))], asyncio.Queue[int]()
     opened, told = Database(mongo_uri, f"{database}_halted"), Told()
     woken = Presence(opened, told.joined, told.left, beat=0.1, lease=LEASE)
 
